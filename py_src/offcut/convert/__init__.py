@@ -1,0 +1,1 @@
+"""From an ONNX file to a small model file: read, trace, fuse, repair, quantize. Offline only."""

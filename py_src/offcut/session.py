@@ -1,0 +1,55 @@
+"""A session: one model compiled for one backend, kept warm between photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from offcut import backends
+from offcut.backends import Checkpoint, Program, no_checkpoint
+from offcut.container import Model
+
+__all__ = ["Session", "open_session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A compiled model. `skipped` tells why preferred backends were not used: name -> reason."""
+
+    name: str  # the model's name with its variant, such as "u2netp-int8"
+    model: Model
+    backend: str
+    skipped: Mapping[str, str]
+    program: Program
+
+    @property
+    def threads(self) -> int:
+        """How many threads the program uses."""
+        return self.program.threads
+
+    async def run(self, x: np.ndarray, checkpoint: Checkpoint = no_checkpoint) -> np.ndarray:
+        """Return the card's output for one input, both float32.
+
+        x: (1, 3, h, w) as `preprocess` makes it. Raises Cancelled when `checkpoint` does.
+        """
+        graph = self.model.graph
+        outputs = await self.program.run({graph.inputs[0]: x}, checkpoint)
+        return outputs[self.model.card.output.name]
+
+    def close(self) -> None:
+        """Give back the program's memory and threads."""
+        self.program.close()
+
+
+async def open_session(
+    model: Model, *, name: str = "", backend: str = "auto", threads: int | None = None
+) -> Session:
+    """Compile `model` for `backend` ("auto": the best that can run it).
+
+    Raises BackendError when the backend asked for cannot be had.
+    """
+    choice = backends.choose(model.graph, backend)
+    program = await backends.load(choice.name).compile(model, threads=threads)
+    return Session(name or model.card.name, model, choice.name, choice.skipped, program)
