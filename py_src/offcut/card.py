@@ -27,7 +27,7 @@ A card is a TOML file in models/; it covers every variant (quantization level) o
     file, bytes, sha256, scheme
     floor = { mae = 0.0015, iou = 0.99 }    # against float32; a test holds the file to it
 
-The card's [input], [output] and names are also stored in each model file, so a file is usable alone.
+Each model file also carries [input], [output] and the names, so that a file is usable alone.
 """
 
 from __future__ import annotations

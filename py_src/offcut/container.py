@@ -1,12 +1,13 @@
 """The model file: safetensors layout, with the graph and the card as JSON in its metadata.
 
     8 bytes     little-endian length n of the header, n <= 1 MiB
-    n bytes     JSON object: "__metadata__" -> {"format": "offcut-1", "card", "graph", "tensors", "ranges"},
-                every other key "<weight>/<part>" -> {"dtype", "shape", "data_offsets": [begin, end]}
-    the rest    the parts' bytes, little-endian, row-major; the offsets cover them exactly, without overlap
+    n bytes     JSON object:
+                "__metadata__" -> {"format": "offcut-1", "card", "graph", "tensors", "ranges"}
+                "<weight>/<part>" -> {"dtype", "shape", "data_offsets": [begin, end]}
+    the rest    the parts' bytes, little-endian, row-major; the offsets cover them exactly
 
-Metadata values are strings (JSON inside JSON), as safetensors demands, so that any viewer opens the file.
-Reading is strict: whatever is not exactly as above is a ModelFormatError, and nothing in a file is code.
+Metadata values are strings (JSON inside JSON), as safetensors demands, so that any viewer opens it.
+Reading is strict: whatever is not exactly as above is a ModelFormatError; nothing in it is code.
 """
 
 from __future__ import annotations
@@ -68,7 +69,11 @@ def write(model: Model) -> bytes:
     blobs: list[bytes] = []
     at = 0
     # Largest alignment first, so that every part is aligned for np.frombuffer.
-    parts = [(f"{w}/{key}", part) for w, t in model.weights.items() for key, part in t.parts.items()]
+    parts = [
+        (f"{name}/{key}", part)
+        for name, tensor in model.weights.items()
+        for key, part in tensor.parts.items()
+    ]
     for key, part in sorted(parts, key=lambda item: -item[1].itemsize):
         blob = np.ascontiguousarray(part).astype(part.dtype.newbyteorder("<")).tobytes()
         offsets = [at, at + len(blob)]
@@ -174,8 +179,8 @@ def _shape(value: Any) -> Shape:
 
 def _graph(value: Any) -> Graph:
     nodes = tuple(
-        Node(str(op), _names(inputs), _names(outputs), {str(k): _attribute(v) for k, v in a.items()})
-        for op, inputs, outputs, a in value["nodes"]
+        Node(str(op), _names(inputs), _names(outputs), {k: _attribute(v) for k, v in rest.items()})
+        for op, inputs, outputs, rest in value["nodes"]
     )
     return Graph(
         nodes=nodes,

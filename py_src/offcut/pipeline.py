@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-
 from offcut.imaging.compose import Color, compose
 from offcut.imaging.postprocess import postprocess
 from offcut.imaging.preprocess import preprocess
 from offcut.imaging.refine import refine
+
 from offcut.session import Session
 
 __all__ = ["Cutout", "Options", "Report", "cut_out", "no_report"]
 
 
 class Report(Protocol):
-    """`await report(stage, done, total)`: show progress, yield to the event loop, raise Cancelled."""
+    """`await report(stage, done, total)`: show it, yield to the event loop, raise Cancelled."""
 
     def __call__(self, stage: str, done: int, total: int) -> Awaitable[None]: ...
 

@@ -49,7 +49,7 @@ class QuantizedTensor:
         return flat.reshape(-1, *self.shape[1:]) if self.shape else flat.reshape(())
 
     def check(self, name: str) -> None:
-        """Raise ModelFormatError unless parts, dtypes, shapes and values are what the scheme says."""
+        """Raise ModelFormatError unless parts, shapes and values are as the scheme says."""
         scheme = SCHEMES.get(self.scheme)
         if scheme is None:
             raise ModelFormatError(

@@ -1,7 +1,7 @@
 """Backends: each compiles a Model into a Program. One line in BACKENDS adds one.
 
-The order of BACKENDS is the order of preference. `choose` records why each backend before the chosen
-one was passed over; asking for a backend by name never falls back silently.
+The order of BACKENDS is the order of preference. `choose` records why each backend before the
+chosen one was passed over; asking for a backend by name never falls back silently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from offcut.container import Model
 from offcut.errors import BackendError
 from offcut.graph import Graph
 
-__all__ = ["BACKENDS", "Backend", "Checkpoint", "Choice", "Program", "choose", "load", "no_checkpoint"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Checkpoint",
+    "Choice",
+    "Program",
+    "choose",
+    "load",
+    "no_checkpoint",
+]
 
 BACKENDS: dict[str, str] = {
     "reference": "offcut.backends.reference",
@@ -25,7 +34,7 @@ BACKENDS: dict[str, str] = {
 
 
 class Checkpoint(Protocol):
-    """`await checkpoint(done, total)`: report progress, yield to the event loop, raise Cancelled."""
+    """`await checkpoint(done, total)`: report, yield to the event loop, raise Cancelled."""
 
     def __call__(self, done: int, total: int) -> Awaitable[None]: ...
 

@@ -1,8 +1,8 @@
-"""The operators: one numpy function each, which is the definition that every backend is judged by.
+"""The operators: one numpy function each, the definition that every backend is judged by.
 
-An op function takes float32 arrays in ONNX's order and its attributes as keywords, whose defaults are
-ONNX's defaults; it returns one array (or a tuple of arrays). Adding an operator is one function with
-@op and its cases in tests/conformance.py.
+An op function takes float32 arrays in ONNX's order and its attributes as keywords, whose defaults
+are ONNX's defaults; it returns one array. Adding an operator is one function with @op and its cases
+in tests/conformance.py.
 """
 
 from __future__ import annotations
