@@ -1,6 +1,6 @@
 """The intermediate representation: a graph of ONNX operators with static shapes.
 
-Semantics are ONNX's, values are float32 in NCHW. Two extensions: on Conv and Add, `activation` names
+Semantics are ONNX's, values are float32 NCHW. Two extensions: on Conv and Add, `activation` names
 an elementwise operator that is applied to the result; and a Conv's bias may have the shape
 (o, rows, columns), one value for each run of output rows and columns that see the same kernel taps
 (see ops/conv.py: that is how a constant is added to a zero-padded input exactly).

@@ -1,0 +1,31 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offcut.ops.registry import op
+
+__all__ = ["gemm", "matmul"]
+
+
+@op("MatMul")
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a @ b with numpy's broadcasting."""
+    return np.matmul(a, b)
+
+
+@op("Gemm")
+def gemm(
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray | None = None,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: int = 0,
+    transB: int = 0,
+) -> np.ndarray:
+    """Return alpha * a' @ b' + beta * c, where ' transposes if asked. Source: ONNX Gemm-13."""
+    y = np.float32(alpha) * np.matmul(a.T if transA else a, b.T if transB else b)
+    return y if c is None else y + np.float32(beta) * c
