@@ -1,4 +1,4 @@
-"""Convolution, the definition: patches times weights.
+"""Convolution, the definition: for each kernel tap, weights times the shifted input, summed.
 
 A bias may have the shape (o, rows, columns) instead of (o,): one value for each run of output rows
 and columns that see the same kernel taps. With zero padding, adding a constant to the input changes
@@ -8,9 +8,9 @@ the output by another amount at the border than inside; such a bias holds all of
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from offcut.ops.elementwise import activate
+from offcut.ops.matmul import product
 from offcut.ops.registry import op
 
 __all__ = ["border_runs", "conv", "conv_transpose", "expand_bias", "padded", "size_after"]
@@ -37,16 +37,18 @@ def conv(
     """
     n = x.shape[0]
     o, per_group, kh, kw = w.shape
-    spread = (dilations[0] * (kh - 1) + 1, dilations[1] * (kw - 1) + 1)
-    patches = sliding_window_view(padded(x, pads), spread, axis=(2, 3))
-    patches = patches[:, :, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
-    oh, ow = patches.shape[2:4]
-    y = np.empty((n, group, o // group, oh * ow), np.float32)
-    for g in range(group):
-        part = patches[:, g * per_group : (g + 1) * per_group]  # (n, c/group, oh, ow, kh, kw)
-        columns = part.transpose(0, 1, 4, 5, 2, 3).reshape(n, per_group * kh * kw, oh * ow)
-        rows = w[g * (o // group) : (g + 1) * (o // group)].reshape(o // group, -1)
-        np.matmul(rows, columns, out=y[:, g])  # (o/group, k) @ (n, k, oh*ow)
+    (sh, sw), (dh, dw) = strides, dilations
+    oh = size_after(x.shape[2], kh, sh, dh, pads[0], pads[2])
+    ow = size_after(x.shape[3], kw, sw, dw, pads[1], pads[3])
+    x_padded = padded(x, pads)
+    grouped = w.reshape(group, o // group, per_group, kh, kw)
+    y = np.zeros((n, group, o // group, oh * ow), np.float32)
+    for i in range(kh):
+        for j in range(kw):
+            rows = slice(i * dh, i * dh + (oh - 1) * sh + 1, sh)
+            columns = slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
+            tap = x_padded[:, :, rows, columns].reshape(n, group, per_group, oh * ow)
+            y += product(grouped[..., i, j], tap)
     y = y.reshape(n, o, oh, ow)
     if b is not None:
         y += expand_bias(b, x.shape[2:], w.shape[2:], strides, pads, dilations)
@@ -71,21 +73,19 @@ def conv_transpose(
     """
     n, c, h, width = x.shape
     _, per_group, kh, kw = w.shape
-    o = per_group * group
     top, left, bottom, right = pads
     full_h = strides[0] * (h - 1) + output_padding[0] + dilations[0] * (kh - 1) + 1
     full_w = strides[1] * (width - 1) + output_padding[1] + dilations[1] * (kw - 1) + 1
-    y = np.zeros((n, o, full_h, full_w), np.float32)
-    for g in range(group):
-        part = x[:, g * (c // group) : (g + 1) * (c // group)]
-        weights = w[g * (c // group) : (g + 1) * (c // group)]  # (c/group, o/group, kh, kw)
-        rows = slice(g * per_group, (g + 1) * per_group)
-        for i in range(kh):
-            for j in range(kw):
-                tap = np.einsum("nchw,co->nohw", part, weights[:, :, i, j], optimize=True)
-                at_h = slice(i * dilations[0], i * dilations[0] + strides[0] * h, strides[0])
-                at_w = slice(j * dilations[1], j * dilations[1] + strides[1] * width, strides[1])
-                y[:, rows, at_h, at_w][:, :, :h, :width] += tap
+    grouped = w.reshape(group, c // group, per_group, kh, kw).swapaxes(1, 2)
+    flat = x.reshape(n, group, c // group, h * width)
+    y = np.zeros((n, group * per_group, full_h, full_w), np.float32)
+    for i in range(kh):
+        for j in range(kw):
+            tap = product(grouped[..., i, j], flat)  # (n, group, o/group, h*w)
+            rows = slice(i * dilations[0], i * dilations[0] + strides[0] * (h - 1) + 1, strides[0])
+            first = j * dilations[1]
+            columns = slice(first, first + strides[1] * (width - 1) + 1, strides[1])
+            y[:, :, rows, columns] += tap.reshape(n, group * per_group, h, width)
     y = np.ascontiguousarray(y[:, :, top : full_h - bottom, left : full_w - right])
     if b is not None:
         y += b.reshape(1, -1, 1, 1)

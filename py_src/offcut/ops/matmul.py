@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from offcut.ops.registry import op
 
-__all__ = ["gemm", "matmul"]
+__all__ = ["gemm", "matmul", "product"]
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a (..., o, c) @ b (..., c, p) the fastest way that numpy has here.
+
+    Pyodide's numpy has no BLAS: there einsum, whose inner loop then runs along p, reaches
+    1.9 GMAC/s for p of some hundreds, and matmul 0.5 to 1.3.
+    """
+    if sys.platform == "emscripten":
+        result: np.ndarray = np.einsum("...cp,...oc->...op", b, a)
+        return result
+    return np.matmul(a, b)
 
 
 @op("MatMul")
