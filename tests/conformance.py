@@ -1,7 +1,7 @@
 """Operator cases as data, with numpy alone: run natively, inside Pyodide, and on every backend.
 
 EXAMPLES are worked out by hand and hold the definitions in offcut.ops to ONNX's meaning.
-CASES are random arrays over shapes and attributes; a backend must agree with the definition on them.
+`cases` are random arrays over shapes and attributes, on which a backend must agree with them.
 """
 
 from __future__ import annotations
@@ -165,8 +165,12 @@ def check_examples() -> list[str]:
     return wrong
 
 
-def cases() -> Iterator[Case]:
-    """Yield the random cases, always the same."""
+def cases() -> list[Case]:
+    """Return the random cases, always the same."""
+    return list(_cases())
+
+
+def _cases() -> Iterator[Case]:
     rng = np.random.default_rng(20)
 
     def array(*shape: int) -> np.ndarray:
@@ -228,7 +232,7 @@ def as_model(case: Case) -> Model:
 
 
 async def difference(case: Case, backend: str) -> float:
-    """Return the largest difference between backend and definition, relative to the largest value."""
+    """Return the largest difference to the definition, as a share of the largest value."""
     model = as_model(case)
     program = await backends.load(backend).compile(model)
     inputs = dict(zip(model.graph.inputs, case.inputs, strict=False))

@@ -27,7 +27,8 @@ def unavailable() -> str:
 
 def unsupported(graph: Graph) -> list[str]:
     """Return one line for each node whose operator has no definition."""
-    return [f"{node.op} {node.name}: no such operator" for node in graph.nodes if node.op not in OPS]
+    nodes = (node for node in graph.nodes if node.op not in OPS)
+    return [f"{node.op} {node.name}: no such operator" for node in nodes]
 
 
 async def compile(model: Model, *, threads: int | None = None) -> ReferenceProgram:

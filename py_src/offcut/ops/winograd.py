@@ -1,10 +1,10 @@
-"""Convolution by Winograd's minimal filtering F(4x4, 3x3): 36 multiplications for 16 outputs, not 144.
+"""Convolution by Winograd's minimal filtering F(4x4, 3x3): 36 products for 16 outputs, not 144.
 
-For each tile of 6x6 inputs d and each kernel g the 4x4 outputs are A'[(G g G') * (B' d B)]A, summed over
-channels between * and A'. In numpy without BLAS (Pyodide) this is about four times as fast as patches
-times weights. The image is worked off in bands of tile rows, so that temporaries stay in the cache.
+For each tile of 6x6 inputs d and each kernel g the 4x4 outputs are A'[(G g G') * (B' d B)]A, summed
+over channels between * and A'. The image is worked off in bands of tile rows, so that temporaries
+stay small.
 
-Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv 1509.09308).
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ G = np.array(
 
 
 def suits(operands: Sequence[np.ndarray | None], attributes: Mapping[str, Attribute]) -> bool:
-    """Return whether `conv` here computes this Conv node, and does so faster than the definition."""
+    """Return whether `conv` here computes this Conv node, and faster than the definition."""
     x, w = operands[0], operands[1]
     assert x is not None and w is not None
     return (
@@ -62,7 +62,7 @@ def conv(
     dilations: tuple[int, int] = (1, 1),
     group: int = 1,
 ) -> np.ndarray:
-    """Convolve x (n, c, h, w) with w (o, c, 3, 3) as offcut.ops.conv does; return (n, o, oh, ow)."""
+    """Convolve x (n, c, h, w) with w (o, c, 3, 3) as ops/conv.py does; return (n, o, oh, ow)."""
     n, _, h, width = x.shape
     top, left, bottom, right = pads
     oh, ow = h + top + bottom - 2, width + left + right - 2
@@ -107,7 +107,7 @@ def _window(x: np.ndarray, top: int, left: int, height: int, width: int) -> np.n
 
 
 def _transform_input(d: np.ndarray, rows: int, across: int) -> np.ndarray:
-    """Return B' d B of every tile: d (c, rows * 4 + 2, across * 4 + 2) -> (36, c, rows * across)."""
+    """Return B' d B of all tiles: d (c, rows * 4 + 2, across * 4 + 2) -> (36, c, rows * across)."""
     c, _, width = d.shape
     lines = [d[:, i : i + TILE * rows : TILE] for i in range(REACH)]  # 6 of (c, rows, width)
     half = np.empty((REACH, c, rows, width), np.float32)

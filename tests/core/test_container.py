@@ -1,0 +1,163 @@
+"""The model file: what is written is read back, and whatever is not exactly right is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offcut import container
+from offcut.card import from_document
+from offcut.container import Model
+from offcut.errors import ModelFormatError
+from offcut.graph import Graph, Node
+from offcut.quant import QuantizedTensor, float_tensor
+
+CARD = from_document(
+    {"name": "tiny", "input": {"size": [4, 4]}, "output": {"name": "y"}}, "the test's card"
+)
+
+
+def tiny() -> Model:
+    """Return a model of one 1x1 convolution with int8 weights."""
+    q = QuantizedTensor(
+        "int8-per-channel",
+        (2, 3, 1, 1),
+        {
+            "q": np.array([[1, -2, 3], [127, 0, -128]], np.int8),
+            "scale": np.array([0.5, 0.25], np.float32),
+        },
+    )
+    shapes = {"x": (1, 3, 4, 4), "w": (2, 3, 1, 1), "b/0": (2,), "y": (1, 2, 4, 4)}
+    node = Node("Conv", ("x", "w", "b/0"), ("y",), {"pads": (0, 0, 0, 0), "activation": "Relu"})
+    return Model(
+        Graph((node,), ("x",), ("y",), shapes),
+        {"w": q, "b/0": float_tensor(np.array([1, 2]))},
+        CARD,
+        {"y": (0.0, 2.5)},
+    )
+
+
+def header_of(data: bytes) -> dict[str, Any]:
+    size = int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8 : 8 + size])
+    return header
+
+
+def with_header(data: bytes, header: Any) -> bytes:
+    size = int.from_bytes(data[:8], "little")
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
+    data = container.write(tiny())
+    header = header_of(data)
+    change(header)
+    return with_header(data, header)
+
+
+def changed_graph(change: Callable[[dict[str, Any]], object]) -> bytes:
+    def apply(header: dict[str, Any]) -> None:
+        graph = json.loads(header["__metadata__"]["graph"])
+        change(graph)
+        header["__metadata__"]["graph"] = json.dumps(graph)
+
+    return changed(apply)
+
+
+def test_what_is_written_is_read_back() -> None:
+    model, data = tiny(), container.write(tiny())
+    back = container.read(data, "tiny")
+    assert back.graph == model.graph
+    assert back.ranges == model.ranges
+    assert back.card.input == model.card.input
+    assert back.weights["w"].decode().ravel().tolist() == [0.5, -1, 1.5, 31.75, 0, -32]
+    assert container.write(back) == data
+
+
+def test_decoding_some_rows_equals_those_rows_of_all() -> None:
+    w = tiny().weights["w"]
+    assert np.array_equal(w.decode(slice(1, 2)), w.decode()[1:2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: d[:4], "not a model file, or cut"),
+        (lambda d: b"", "not a model file, or cut"),
+        (lambda d: (1 << 40).to_bytes(8, "little") + d[8:], "not a model file, or cut"),
+        (lambda d: d[:-1], "leaves a gap or overlaps"),
+        (lambda d: d + b"\0", "after the last tensor"),
+        (lambda d: with_header(d, b"{]"), "malformed"),
+        (lambda d: with_header(d, b'{"a": 1, "a": 2}'), "twice"),
+        (lambda d: with_header(d, b"[]"), "malformed"),
+        (lambda d: with_header(d, b"[" * 100_000), "malformed"),
+    ],
+)
+def test_damaged_bytes_are_refused(damage: Callable[[bytes], bytes], message: str) -> None:
+    with pytest.raises(ModelFormatError, match=message):
+        container.read(damage(container.write(tiny())), "damaged")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h["__metadata__"].update(format="offcut-99"), "format is"),
+        (lambda h: h["__metadata__"].pop("card"), "malformed"),
+        (lambda h: h["w/q"].update(shape=[3, 2]), "do not fit"),
+        (lambda h: h["w/q"].update(shape=[2, 4]), "gap or overlaps"),
+        (lambda h: h["w/q"].update(shape=[-2, -3]), "whole numbers"),
+        (lambda h: h["w/q"].update(dtype="U8"), "parts are"),
+        (lambda h: h["w/q"].update(dtype="X9"), "malformed"),
+        (lambda h: h["w/scale"].update(data_offsets=[4, 12]), "gap or overlaps"),
+        (lambda h: h.update({"other/q": h.pop("w/q")}), "belongs to no weight"),
+    ],
+)
+def test_a_header_that_lies_is_refused(
+    change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    with pytest.raises(ModelFormatError, match=message):
+        container.read(changed(change), "lying")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: g["nodes"][0][1].__setitem__(1, "z"), "both in the graph"),
+        (lambda g: g["nodes"].append(g["nodes"][0]), "second time"),
+        (lambda g: g.update(outputs=["nowhere"]), "no node makes it"),
+        (lambda g: g["shapes"].pop("y"), "positive static sizes"),
+        (lambda g: g["shapes"].update(w=[2, 3, 1, 2]), "the graph says"),
+        (lambda g: g["nodes"][0].__setitem__(3, {"a": {"b": 1}}), "expected a number"),
+        (lambda g: g.update(inputs="x"), "list of names"),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_refused(
+    change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    with pytest.raises(ModelFormatError, match=message):
+        container.read(changed_graph(change), "misfit")
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    model = tiny()
+    model.weights["b/0"].parts["values"][0] = np.nan
+    with pytest.raises(ModelFormatError, match="not finite"):
+        container.write(model)
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.integers(0, 2000), flip=st.integers(1, 255))
+def test_any_flipped_byte_ends_in_a_model_or_a_named_error(at: int, flip: int) -> None:
+    data = bytearray(container.write(tiny()))
+    data[at % len(data)] ^= flip
+    try:
+        container.read(bytes(data), "flipped")
+    except ModelFormatError:
+        pass
