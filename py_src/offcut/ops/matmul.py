@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from offcut.ops.registry import op
@@ -12,15 +10,14 @@ __all__ = ["gemm", "matmul", "product"]
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a (..., o, c) @ b (..., c, p) the fastest way that numpy has here.
+    """Return a (..., o, c) @ b (..., c, p), without BLAS.
 
-    Pyodide's numpy has no BLAS: there einsum, whose inner loop then runs along p, reaches
-    1.9 GMAC/s for p of some hundreds, and matmul 0.5 to 1.3.
+    Pyodide's numpy has no BLAS: there einsum, whose inner loop runs along p, reaches 1.9 GMAC/s for
+    p of some hundreds, matmul 0.5 to 1.3. Elsewhere einsum keeps the result the same whatever BLAS
+    numpy has, and away from BLAS threads, which fight each other on a busy machine.
     """
-    if sys.platform == "emscripten":
-        result: np.ndarray = np.einsum("...cp,...oc->...op", b, a)
-        return result
-    return np.matmul(a, b)
+    result: np.ndarray = np.einsum("...cp,...oc->...op", b, a)
+    return result
 
 
 @op("MatMul")
