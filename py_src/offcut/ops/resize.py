@@ -23,7 +23,8 @@ def resize(
 
     No antialiasing, as ONNX Resize-13 without `antialias`. The scale is size_out / size_in.
     """
-    for axis, size_out in ((2, size[0]), (3, size[1])):
+    # Columns first: gathering them is the slow part, and there are still few rows.
+    for axis, size_out in ((3, size[1]), (2, size[0])):
         at = source_positions(x.shape[axis], size_out, coordinate_transformation_mode)
         if mode == "nearest":
             x = np.take(x, nearest_taps(at, x.shape[axis], nearest_mode), axis)
