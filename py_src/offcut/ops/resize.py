@@ -31,8 +31,11 @@ def resize(
         elif mode == "linear":
             low, high, weight = linear_taps(at, x.shape[axis])
             weight = weight.reshape(-1, *[1] * (3 - axis))
-            first = np.take(x, low, axis)
-            x = first + (np.take(x, high, axis) - first) * weight
+            first, y = np.take(x, low, axis), np.take(x, high, axis)
+            y -= first
+            y *= weight
+            y += first
+            x = y
         else:
             raise UnsupportedOperatorError(f"Resize: mode is {mode!r}, known: linear, nearest")
     return x
