@@ -1,0 +1,135 @@
+"""dist/: the self-hostable folder, every byte of it named in manifest.json.
+
+    app/*, static/**                as they are
+    pyodide/                        Pyodide's core, its pruned lock file, the wheels, our wheel
+    kernels/                        what `build.py kernels` made, when it did
+    models/index.json, models/*.safetensors
+    LICENSE, THIRD_PARTY.md
+    manifest.json                   {"version", "files": {path: {"sha256", "bytes"}}} of the rest
+
+Paths are relative everywhere, so the folder works below any address. The same inputs give the
+same bytes in any folder, time zone and umask.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from offcut_build import assets, models_index, pyodide_lock, stamp, wheel
+from offcut_build.console import megabytes, say
+from offcut_build.errors import BuildError, DiskError
+from offcut_build.lock import read
+from offcut_build.stamp import files_below, sha256
+from offcut_build.tree import Tree
+
+__all__ = ["build", "collect", "manifest", "stands"]
+
+MANIFEST = "manifest.json"
+
+
+def build(tree: Tree) -> Path:
+    """Make dist/ unless it stands, and return it. Assets are fetched when missing."""
+    found = assets.ensure(tree)
+    key = stamp.fingerprint(_inputs(tree))
+    if stamp.read(tree, "dist").get("key") == key and stands(tree.dist):
+        say("dist/ is up to date")
+        return tree.dist
+    files = collect(tree, found)
+    files[MANIFEST] = manifest(files, tree.project().version)
+    _replace(tree, files)
+    stamp.write(tree, "dist", {"key": key})
+    say(f"dist/ built: {len(files)} files, {megabytes(sum(map(len, files.values())))}")
+    return tree.dist
+
+
+def _inputs(tree: Tree) -> list[Path]:
+    code = Path(__file__).parent
+    files = ["LICENSE", "THIRD_PARTY.md", "pyproject.toml", "assets.lock.toml"]
+    folders = [tree.app, tree.static, tree.models, tree.package, tree.kernels, code]
+    return [*folders, *(tree.root / name for name in files)]
+
+
+def collect(tree: Tree, found: dict[str, Path]) -> dict[str, bytes]:
+    """Return dist/'s files but the manifest: path -> bytes.
+
+    found: file name -> path of every asset. Raises BuildError when two origins give one path.
+    """
+    project, lock = tree.project(), read(tree.lock_file)
+    own_wheel = wheel.build(tree)
+    index, weights = models_index.build(tree, project.default_model)
+    origins: dict[str, dict[str, bytes]] = {
+        "app/": {name: path.read_bytes() for name, path in files_below(tree.app)},
+        "static/": {name: path.read_bytes() for name, path in files_below(tree.static)},
+        "assets.lock.toml": {a.ship: found[a.file].read_bytes() for a in lock.assets if a.ship},
+        "the kernels": {
+            f"kernels/{name}": path.read_bytes() for name, path in files_below(tree.kernels)
+        },
+        "models/": {f"models/{name}": data for name, data in weights.items()},
+        "the build": {
+            "models/index.json": index,
+            f"pyodide/{project.wheel_name}": own_wheel,
+            "pyodide/pyodide-lock.json": pyodide_lock.build(lock, project, own_wheel),
+            "LICENSE": (tree.root / "LICENSE").read_bytes(),
+            "THIRD_PARTY.md": (tree.root / "THIRD_PARTY.md").read_bytes(),
+        },
+    }
+    return _merge(origins)
+
+
+def _merge(origins: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    owner: dict[str, str] = {MANIFEST: "the build"}
+    for origin, rows in origins.items():
+        for name, data in rows.items():
+            if name in owner:
+                raise BuildError(f"dist/{name}: comes from {owner[name]} and from {origin}")
+            owner[name] = origin
+            files[name] = data
+    if "index.html" not in files:
+        raise BuildError("app/index.html: not found", remedy="run in a full checkout")
+    return files
+
+
+def manifest(files: dict[str, bytes], version: str) -> bytes:
+    """Return manifest.json for path -> bytes."""
+    rows = {n: {"sha256": sha256(files[n]), "bytes": len(files[n])} for n in sorted(files)}
+    return json.dumps({"version": version, "files": rows}, indent=1).encode() + b"\n"
+
+
+def stands(folder: Path) -> bool:
+    """Tell whether a folder holds exactly the files, with the bytes, that its manifest names."""
+    try:
+        rows: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    there = {name: path for name, path in files_below(folder) if name != MANIFEST}
+    return there.keys() == rows.keys() and all(
+        path.stat().st_size == rows[name]["bytes"]
+        and sha256(path.read_bytes()) == rows[name]["sha256"]
+        for name, path in there.items()
+    )
+
+
+def _replace(tree: Tree, files: dict[str, bytes]) -> None:
+    """Write a whole new folder, then put it in dist/'s place, so that no half of it is served."""
+    new, old = tree.cache / "dist.new", tree.cache / "dist.old"
+    for folder in (new, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    path = new
+    try:
+        for name, data in files.items():
+            path = new / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            path.chmod(0o644)
+        for path in [new, *(p for p in new.rglob("*") if p.is_dir())]:
+            path.chmod(0o755)
+        if tree.dist.exists():
+            tree.dist.rename(old)
+        new.rename(tree.dist)
+    except OSError as error:
+        raise DiskError.of(path, error) from error
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Make every shipped model again from its card: the source weights, converted and quantized."""

@@ -1,0 +1,88 @@
+"""models/index.json: what the page needs of each shipped model before it downloads one.
+
+    {"default": "u2netp-int8",
+     "models": {"u2netp-int8": {"file", "bytes", "sha256", "title", "licence",
+                                "parts": [sha256 of each MiB of the file, the last may be short]}}}
+
+It is made from the cards in models/*.toml; a model is "<card's name>-<variant>", its file is
+beside the index. A file that is not what its card says stops the build.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from offcut_build.errors import LockError
+from offcut_build.stamp import sha256
+from offcut_build.tree import Tree
+
+__all__ = ["PART_BYTES", "build", "cards"]
+
+PART_BYTES = 1 << 20
+REMEDY = "run `python3 build.py models`, or restore models/ from the repository"
+
+
+def cards(tree: Tree) -> list[dict[str, Any]]:
+    """Return the cards, sorted by file name. Raises LockError when there is none."""
+    found = []
+    for path in sorted(tree.models.glob("*.toml")):
+        try:
+            found.append(tomllib.loads(path.read_text(encoding="utf-8")))
+        except tomllib.TOMLDecodeError as error:
+            raise LockError(f"models/{path.name}: not TOML: {error}") from error
+    if not found:
+        raise LockError("models/: has no card", remedy=REMEDY)
+    return found
+
+
+def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:
+    """Return the index as JSON, and the model files it names.
+
+    default: name of the card whose default variant is the default model.
+    """
+    files: dict[str, bytes] = {}
+    models: dict[str, Any] = {}
+    chosen = ""
+    for card in cards(tree):
+        try:
+            for variant, row in card.get("variants", {}).items():
+                data = _read(tree.models / row["file"], row)
+                files[row["file"]] = data
+                models[f"{card['name']}-{variant}"] = _entry(card, row, data)
+            if card["name"] == default:
+                chosen = f"{card['name']}-{card['default']}"
+        except (KeyError, TypeError) as error:
+            name = card.get("name")
+            raise LockError(f"models/: card {name} lacks or misstates {error}") from error
+    if chosen not in models:
+        raise LockError(f"models/: no shipped variant is the default of {default!r}", remedy=REMEDY)
+    index = {"default": chosen, "models": models}
+    return json.dumps(index, sort_keys=True, indent=1).encode() + b"\n", files
+
+
+def _read(path: Path, row: dict[str, Any]) -> bytes:
+    if not path.is_file():
+        raise LockError(f"models/{path.name}: a card names it, but it is not there", remedy=REMEDY)
+    data = path.read_bytes()
+    if sha256(data) != row["sha256"] or len(data) != row["bytes"]:
+        raise LockError(
+            f"models/{path.name}: sha256 is {sha256(data)[:12]}... ({len(data)} bytes), "
+            f"its card says {row['sha256'][:12]}... ({row['bytes']} bytes)",
+            remedy=REMEDY,
+        )
+    return data
+
+
+def _entry(card: dict[str, Any], row: dict[str, Any], data: bytes) -> dict[str, Any]:
+    starts = range(0, len(data), PART_BYTES)
+    return {
+        "file": row["file"],
+        "bytes": len(data),
+        "sha256": row["sha256"],
+        "parts": [sha256(data[at : at + PART_BYTES]) for at in starts],
+        "title": card.get("title", card["name"]),
+        "licence": card["licence"],
+    }
