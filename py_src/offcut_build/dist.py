@@ -18,21 +18,30 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from offcut_build import assets, models_index, pyodide_lock, stamp, wheel
+from offcut_build import assets, kernels, models_index, pyodide_lock, stamp, venv, wheel
 from offcut_build.console import megabytes, say
 from offcut_build.errors import BuildError, DiskError
 from offcut_build.lock import read
 from offcut_build.stamp import files_below, sha256
 from offcut_build.tree import Tree
 
-__all__ = ["build", "collect", "manifest", "stands"]
+__all__ = ["build", "collect", "make", "manifest", "stands"]
 
 MANIFEST = "manifest.json"
 
 
-def build(tree: Tree) -> Path:
-    """Make dist/ unless it stands, and return it. Assets are fetched when missing."""
-    found = assets.ensure(tree)
+def make(tree: Tree) -> Path:
+    """Set up whatever dist/ needs, make it unless it stands, and return it."""
+    venv.setup(tree)
+    kernels.build(tree)
+    return build(tree, assets.ensure(tree, [a for a in read(tree.lock_file).assets if a.ship]))
+
+
+def build(tree: Tree, found: dict[str, Path]) -> Path:
+    """Make dist/ unless it stands, and return it.
+
+    found: file name -> path of every asset that is shipped.
+    """
     key = stamp.fingerprint(_inputs(tree))
     if stamp.read(tree, "dist").get("key") == key and stands(tree.dist):
         say("dist/ is up to date")

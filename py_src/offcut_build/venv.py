@@ -21,7 +21,6 @@ from offcut_build.tree import Tree
 
 __all__ = ["requirements", "setup"]
 
-PIP = ["-m", "pip", "--disable-pip-version-check"]
 SECONDS = 3600.0
 
 
@@ -34,7 +33,8 @@ def setup(tree: Tree, *groups: str) -> None:
     kept = stamp.read(tree, "venv")
     if kept.get("home") != home or not tree.python.exists():
         _create(tree)
-        kept = {}
+        kept = {"home": home}
+        stamp.write(tree, "venv", kept)
     have = set(kept.get("groups", [])) if kept.get("key") == key else set()
     missing = [group for group in ("build", *groups) if group not in have]
     if not missing:
@@ -77,7 +77,8 @@ def _create(tree: Tree) -> None:
 
 def _pip(tree: Tree, *arguments: str) -> None:
     remedy = "check the network (a proxy goes into HTTPS_PROXY) and run the same command again"
-    call = [str(tree.python), *PIP, "install", "--quiet", *arguments]
+    pip = [str(tree.python), "-m", "pip", "install"]
+    call = [*pip, "--disable-pip-version-check", "-q", *arguments]
     try:
         capture(call, where=tree.root, seconds=SECONDS, remedy=remedy)
     except CommandError as error:
