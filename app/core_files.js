@@ -1,0 +1,152 @@
+// Fetches the bundle's files and checks each against manifest.json before anything uses it.
+//
+// loadPyodide() never settles when its WebAssembly is missing or cut, and loads a damaged standard
+// library without a word. So it gets only bytes whose sha256 is right, or the user gets an error
+// that names the file. A file that is wrong is asked for once more, past the browser's cache.
+
+import { Failure } from "./failure.js";
+
+/** @typedef {{sha256: string, bytes: number}} Row */
+/** @typedef {{version: string, files: Record<string, Row>}} Manifest */
+/** @typedef {(bytes: number) => void} OnBytes Called with how many more bytes have arrived. */
+
+const SILENCE = 15_000; // milliseconds without a byte before a connection counts as dead
+const REBUILD = "reload the page; if it stays, the copy on the server is damaged: rebuild dist/";
+const SCRIPT_TYPES = /^(text|application)\/(x-)?(java|ecma)script\b/i;
+
+/** @param {URL} root the bundle's address @returns {Promise<Manifest>} */
+export async function fetchManifest(root) {
+  const name = "manifest.json";
+  const { data } = await download(new URL(name, root), name, "no-cache", () => {});
+  try {
+    const manifest = JSON.parse(new TextDecoder().decode(data));
+    if (typeof manifest.version === "string" && typeof manifest.files === "object") return manifest;
+  } catch {
+    // Not JSON: answered below.
+  }
+  throw new Failure(
+    "IntegrityError",
+    `${name} is not the bundle's list of files; the server sent something else`,
+    REBUILD,
+  );
+}
+
+/**
+ * @param {URL} root
+ * @param {Manifest} manifest
+ * @param {string} path in the manifest
+ * @param {OnBytes} onBytes
+ * @returns {Promise<Uint8Array<ArrayBuffer>>} the file's bytes, verified
+ */
+export async function fetchVerified(root, manifest, path, onBytes) {
+  const row = manifest.files[path];
+  if (!row) throw new Failure("IntegrityError", `manifest.json does not name ${path}`, REBUILD);
+  try {
+    return await attempt(root, path, row, "default", onBytes);
+  } catch {
+    return await attempt(root, path, row, "reload", onBytes);
+  }
+}
+
+/**
+ * @param {URL} root @param {string} path @param {Row} row @param {RequestCache} cache
+ * @param {OnBytes} onBytes
+ */
+async function attempt(root, path, row, cache, onBytes) {
+  let counted = 0;
+  /** @type {OnBytes} */
+  const count = (bytes) => {
+    counted += bytes;
+    onBytes(bytes);
+  };
+  try {
+    const { data, type } = await download(new URL(path, root), path, cache, count);
+    const sha256 = await digest(data);
+    if (sha256 !== row.sha256) throw mismatch(path, data, sha256, row, type);
+    if (path.endsWith(".mjs") && !SCRIPT_TYPES.test(type)) throw wrongType(path, type);
+    return data;
+  } catch (error) {
+    onBytes(-counted); // what was counted did not help
+    throw error;
+  }
+}
+
+/**
+ * @param {URL} url @param {string} path @param {RequestCache} cache @param {OnBytes} onBytes
+ * @returns {Promise<{data: Uint8Array<ArrayBuffer>, type: string}>}
+ */
+async function download(url, path, cache, onBytes) {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE);
+  try {
+    const response = await fetch(url, { cache, signal: silence.signal });
+    if (!response.ok || !response.body) throw unanswered(path, response.status);
+    const reader = response.body.getReader();
+    const chunks = [];
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE);
+      chunks.push(value);
+      onBytes(value.byteLength);
+    }
+    const data = new Uint8Array(await new Blob(chunks).arrayBuffer());
+    return { data, type: response.headers.get("content-type") ?? "" };
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const why = silence.signal.aborted ? `nothing came for ${SILENCE / 1000} s` : "connection lost";
+    throw new Failure(
+      "DownloadError",
+      `${path} could not be fetched: ${why}`,
+      "check the connection, then try again",
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {Uint8Array<ArrayBuffer>} data @returns {Promise<string>} sha256 in hexadecimal */
+async function digest(data) {
+  if (!globalThis.crypto?.subtle) {
+    throw new Failure(
+      "InsecureAddressError",
+      "this address is not secure, so the browser withholds what checks the files",
+      "open the page over https, or as http://localhost",
+    );
+  }
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {string} path @param {number} status */
+function unanswered(path, status) {
+  return new Failure(
+    "DownloadError",
+    `${path} could not be fetched: the server answers ${status}`,
+    status === 404 ? "the copy on the server is incomplete: rebuild dist/" : "try again later",
+  );
+}
+
+/**
+ * @param {string} path @param {Uint8Array} data @param {string} sha256 @param {Row} row
+ * @param {string} type
+ */
+function mismatch(path, data, sha256, row, type) {
+  const page = /text\/html/i.test(type) ? "; the server sent a web page in its place" : "";
+  return new Failure(
+    "IntegrityError",
+    `${path} is damaged: its sha256 is ${sha256.slice(0, 12)}… (${data.byteLength} bytes), ` +
+      `manifest.json says ${row.sha256.slice(0, 12)}… (${row.bytes} bytes)${page}`,
+    REBUILD,
+  );
+}
+
+/** @param {string} path @param {string} type */
+function wrongType(path, type) {
+  return new Failure(
+    "IntegrityError",
+    `${path} is sent as ${type || "no type"}, so the browser will not run it`,
+    "set the server to send .mjs files as text/javascript",
+  );
+}

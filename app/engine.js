@@ -1,0 +1,105 @@
+// One engine: a worker with Python and an open model, started anew when it is lost.
+
+import { Bridge } from "./bridge.js";
+import { Failure } from "./failure.js";
+
+/** @typedef {import("./boot.js").Progress} Progress */
+/** @typedef {{model: string, backend: string, threads: number | null}} Choice "" and null: any */
+/**
+ * @typedef {object} Info What `open_model` answers.
+ * @property {string} model
+ * @property {string} title
+ * @property {string} backend
+ * @property {number} threads
+ * @property {Record<string, string>} skipped why preferred backends were not used
+ * @property {string} version
+ */
+/**
+ * @typedef {object} Cutout What `remove` answers.
+ * @property {Blob} png the result at full resolution
+ * @property {Blob | null} preview a smaller one to show, null when `png` is small enough
+ * @property {string} name
+ * @property {number} width
+ * @property {number} height
+ * @property {Record<string, number>} milliseconds
+ */
+/**
+ * @typedef {object} Listeners
+ * @property {(progress: Progress) => void} onBoot
+ * @property {(info: Info) => void} onReady
+ * @property {(failure: Failure) => void} onFailure it did not start; `start` tries again
+ */
+
+export class Engine {
+  /** @type {Bridge | null} */
+  #bridge = null;
+  /** @type {((bridge: Bridge) => void)[]} */
+  #expecting = [];
+  #ready = false;
+
+  /** @param {Choice} choice @param {Listeners} listeners */
+  constructor(choice, listeners) {
+    this.choice = choice;
+    this.listeners = listeners;
+  }
+
+  /** Start, or start again. */
+  start() {
+    this.#bridge?.close();
+    this.#ready = false;
+    const { onBoot, onReady, onFailure } = this.listeners;
+    const bridge = new Bridge(startWorker(), onBoot, () => this.#lost(bridge));
+    this.#bridge = bridge;
+    bridge.call("open_model", this.choice, { progress: onBoot }).then(
+      (info) => {
+        this.#ready = true;
+        onReady(info);
+        for (const give of this.#expecting.splice(0)) give(bridge);
+      },
+      (failure) => {
+        if (bridge === this.#bridge) onFailure(failure);
+      },
+    );
+  }
+
+  /** End the worker and give back its memory. */
+  stop() {
+    this.#bridge?.close();
+  }
+
+  /**
+   * Cut the subject out of a photo; waits until the engine is ready.
+   * @param {File} file
+   * @param {{signal: AbortSignal, progress: (progress: Progress) => void}} options
+   * @returns {Promise<Cutout>} rejects with a Failure
+   */
+  async remove(file, options) {
+    const bridge = await this.#whenReady(options.signal);
+    return bridge.call("remove", { file, name: file.name }, options);
+  }
+
+  /** @param {AbortSignal} signal @returns {Promise<Bridge>} */
+  #whenReady(signal) {
+    return new Promise((resolve, reject) => {
+      if (this.#ready && this.#bridge) return resolve(this.#bridge);
+      this.#expecting.push(resolve);
+      const stop = () => reject(new Failure("Cancelled", "cancelled"));
+      signal.addEventListener("abort", stop, { once: true });
+    });
+  }
+
+  /** A worker that had been ready is replaced at once. @param {Bridge} bridge */
+  #lost(bridge) {
+    if (bridge === this.#bridge && this.#ready) this.start();
+  }
+}
+
+/** Start worker.js under the page's content security policy: see worker.js. */
+function startWorker() {
+  const address = new URL("worker.js", import.meta.url).href;
+  const script = new Blob([`import ${JSON.stringify(address)};`], { type: "text/javascript" });
+  const url = URL.createObjectURL(script);
+  const worker = new Worker(url, { type: "module", name: "offcut" });
+  worker.addEventListener("message", () => URL.revokeObjectURL(url), { once: true });
+  return worker;
+}

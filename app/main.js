@@ -1,0 +1,130 @@
+// The page: DOM only. The work is done in the worker; see bridge.js for how they talk.
+//
+// <html> carries the state that style sheets and tests read: docs/embedding.md lists it.
+
+import { Engine } from "./engine.js";
+import { watchIntake } from "./intake.js";
+import { Photos } from "./photos.js";
+import { describeBoot } from "./stages.js";
+import { showStrip } from "./strip.js";
+import { announce, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
+
+/** @typedef {import("./failure.js").Failure} Failure */
+/** @typedef {import("./engine.js").Info} Info */
+
+const root = document.documentElement;
+root.dataset.script = "running"; // tells the style sheet that no script is missing
+
+/** What is known besides the photos. */
+const known = {
+  info: /** @type {Info | null} */ (null), // null while loading
+  boot: "Loading Offcut", // what loading does just now
+  failure: /** @type {Failure | null} */ (null), // it did not load
+  mishap: /** @type {Failure | null} */ (null), // a drop or a sample that led to no photo
+};
+
+const query = new URLSearchParams(location.search);
+const choice = {
+  backend: query.get("backend") ?? "",
+  threads: query.get("threads"),
+  model: query.get("model") ?? "",
+};
+
+const engine = new Engine(choice, {
+  onBoot(progress) {
+    if (progress.stage === "files") known.info = null;
+    known.boot = describeBoot(progress).text;
+    showBoot(progress);
+    show();
+  },
+  onReady(info) {
+    known.info = info;
+    show();
+  },
+  onFailure(failure) {
+    known.failure = failure;
+    show();
+  },
+});
+
+const photos = new Photos(engine, show);
+
+function show() {
+  const photo = photos.selected;
+  const failure = known.failure ?? known.mishap ?? photo?.failure ?? null;
+  root.dataset.view = photos.list.some(({ state }) => state !== "error") ? "photo" : "empty";
+  root.dataset.state = stateOf(failure);
+  if (known.info) showStatus(known.info, lastTimes());
+  showFailure(failure, {
+    retry: failure?.type !== "ImageError",
+    automatic: Boolean(location.search) && failure === known.failure,
+  });
+  const bench = /** @type {HTMLElement} */ (document.querySelector(".bench"));
+  bench.hidden = root.dataset.view === "empty";
+  if (photo) showPhoto(photo, waitingFor());
+  const strip = /** @type {HTMLElement} */ (document.querySelector(".strip"));
+  showStrip(strip, photos.list, photo, (other) => photos.select(other));
+  announce(words(failure));
+}
+
+/** @param {Failure | null} failure */
+function stateOf(failure) {
+  if (known.failure) return "error";
+  if (!known.info) return "booting";
+  if (photos.list.some(({ state }) => state === "queued" || state === "working")) return "working";
+  if (failure) return "error";
+  return photos.selected ? "done" : "ready";
+}
+
+function waitingFor() {
+  if (known.failure) return "Offcut did not load.";
+  if (!known.info) return `${known.boot}. Your photo is next.`;
+  return "Waiting for the photos before it.";
+}
+
+function lastTimes() {
+  const shown = photos.selected?.cutout ?? photos.list.findLast((photo) => photo.cutout)?.cutout;
+  return shown?.milliseconds ?? null;
+}
+
+/** @param {Failure | null} failure */
+function words(failure) {
+  if (failure) return ""; // the failure is an alert of its own
+  const photo = photos.selected;
+  if (root.dataset.state === "ready") return "Ready";
+  if (photo?.state === "working") return `Working on ${photo.file.name}`;
+  if (photo?.cutout) return `${photo.cutout.name} is done`;
+  return "";
+}
+
+watchIntake(
+  (files) => {
+    known.mishap = null;
+    photos.add(files);
+  },
+  (mishap) => {
+    known.mishap = mishap;
+    show();
+  },
+);
+
+document.querySelector(".cancel")?.addEventListener("click", () => photos.cancel());
+document.querySelector(".clear")?.addEventListener("click", () => photos.clear());
+document.querySelector(".retry")?.addEventListener("click", () => {
+  known.mishap = null;
+  if (known.failure) {
+    known.failure = null;
+    engine.start();
+  } else if (photos.selected) {
+    photos.retry(photos.selected);
+  }
+  show();
+});
+
+// Firefox and Safari keep a closed page's WebAssembly memory for a while; ending the worker frees it.
+addEventListener("pagehide", (event) => {
+  if (!event.persisted) engine.stop();
+});
+
+engine.start();
+show();

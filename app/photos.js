@@ -1,0 +1,136 @@
+// The photos of this visit, worked on one after another; no DOM here.
+
+import { Failure } from "./failure.js";
+
+/** @typedef {import("./boot.js").Progress} Progress */
+/** @typedef {import("./engine.js").Cutout} Cutout */
+/** @typedef {"queued" | "working" | "done" | "error"} PhotoState */
+/**
+ * @typedef {object} Photo
+ * @property {File} file
+ * @property {PhotoState} state
+ * @property {string} before object URL of the photo as it was given
+ * @property {string} after object URL of the cutout to show, "" until done
+ * @property {string} download object URL of the PNG, "" until done
+ * @property {Progress | null} progress
+ * @property {Cutout | null} cutout
+ * @property {Failure | null} failure
+ */
+/** @typedef {import("./engine.js").Engine} Engine */
+
+export class Photos {
+  /** @type {Photo[]} */
+  list = [];
+  /** The photo on the stage. @type {Photo | null} */
+  selected = null;
+  /** @type {{photo: Photo, controller: AbortController} | null} */
+  #job = null;
+
+  /** @param {Engine} engine @param {() => void} onChange called after every change */
+  constructor(engine, onChange) {
+    this.engine = engine;
+    this.onChange = onChange;
+  }
+
+  /** Queue files, show the first of them; photos that failed make room. @param {File[]} files */
+  add(files) {
+    if (!files.length) return;
+    for (const photo of this.list.filter((old) => old.state === "error")) this.#drop(photo);
+    const fresh = files.map(newPhoto);
+    this.list.push(...fresh);
+    this.selected = fresh[0];
+    this.#work();
+  }
+
+  /** @param {Photo} photo */
+  select(photo) {
+    this.selected = photo;
+    this.onChange();
+  }
+
+  /** Give up the photo on the stage, at work or waiting. */
+  cancel() {
+    const photo = this.selected;
+    if (!photo) return;
+    this.#drop(photo);
+    this.onChange();
+  }
+
+  /** Try a photo that failed once more. @param {Photo} photo */
+  retry(photo) {
+    photo.state = "queued";
+    photo.failure = null;
+    this.#work();
+  }
+
+  /** Forget everything. */
+  clear() {
+    for (const photo of [...this.list]) this.#drop(photo);
+    this.onChange();
+  }
+
+  /** @param {Photo} photo */
+  #drop(photo) {
+    const at = this.list.indexOf(photo);
+    this.list.splice(at, 1);
+    if (this.#job?.photo === photo) this.#job.controller.abort();
+    for (const url of [photo.before, photo.after, photo.download]) URL.revokeObjectURL(url);
+    if (this.selected === photo) this.selected = this.list[at] ?? this.list[at - 1] ?? null;
+  }
+
+  async #work() {
+    this.onChange();
+    if (this.#job) return;
+    for (let photo = this.#next(); photo; photo = this.#next()) await this.#cut(photo);
+  }
+
+  #next() {
+    return this.list.find((photo) => photo.state === "queued");
+  }
+
+  /** @param {Photo} photo */
+  async #cut(photo) {
+    const controller = new AbortController();
+    this.#job = { photo, controller };
+    photo.state = "working";
+    this.onChange();
+    try {
+      const cutout = await this.engine.remove(photo.file, {
+        signal: controller.signal,
+        progress: (progress) => {
+          photo.progress = progress;
+          this.onChange();
+        },
+      });
+      if (!controller.signal.aborted) finish(photo, cutout);
+    } catch (error) {
+      photo.state = "error";
+      photo.failure = Failure.of(error, photo.file.name);
+    } finally {
+      this.#job = null;
+    }
+    this.onChange();
+  }
+}
+
+/** @param {File} file @returns {Photo} */
+function newPhoto(file) {
+  return {
+    file,
+    state: "queued",
+    before: URL.createObjectURL(file),
+    after: "",
+    download: "",
+    progress: null,
+    cutout: null,
+    failure: null,
+  };
+}
+
+/** @param {Photo} photo @param {Cutout} cutout */
+function finish(photo, cutout) {
+  photo.state = "done";
+  photo.cutout = cutout;
+  photo.download = URL.createObjectURL(cutout.png);
+  photo.after = cutout.preview ? URL.createObjectURL(cutout.preview) : photo.download;
+}

@@ -1,0 +1,124 @@
+// Draws the state of the page; every text from outside goes in as textContent.
+
+import { watchComparison } from "./compare.js";
+import { Failure } from "./failure.js";
+import { describeBoot, describePhoto } from "./stages.js";
+
+/** @typedef {import("./boot.js").Progress} Progress */
+/** @typedef {import("./engine.js").Info} Info */
+/** @typedef {import("./photos.js").Photo} Photo */
+
+const root = document.documentElement;
+
+/** @template {HTMLElement} [T=HTMLElement] @param {string} selector @returns {T} */
+const one = (selector) => {
+  const found = document.querySelector(selector);
+  if (!found) throw new Error(`index.html has no ${selector}`);
+  return /** @type {T} */ (found);
+};
+
+const TITLES = /** @type {Record<string, string>} */ ({
+  BackendError: "The chosen backend cannot be used here",
+  DownloadError: "The download failed",
+  ImageError: "This photo cannot be used",
+  InsecureAddressError: "This address is not secure",
+  IntegrityError: "A file of this page is damaged",
+  MemoryError: "There is not enough memory",
+  UnconfinedError: "This page is not protected",
+  UnknownModelError: "There is no such model",
+  WorkerError: "Offcut stopped",
+});
+
+/** @param {Progress} progress */
+export function showBoot(progress) {
+  const { text, fraction } = describeBoot(progress);
+  one(".boot-text").textContent = `${text}. You can already choose a photo.`;
+  one("progress.boot-bar").setAttribute("value", String(fraction));
+}
+
+/** @param {Info} info @param {Record<string, number> | null} milliseconds of the last photo */
+export function showStatus(info, milliseconds) {
+  root.dataset.backend = info.backend;
+  root.dataset.threads = String(info.threads);
+  root.dataset.model = info.model;
+  const threads = info.threads === 1 ? "1 thread" : `${info.threads} threads`;
+  const parts = [info.model, info.backend, threads];
+  if (milliseconds) {
+    const total = Object.values(milliseconds).reduce((sum, value) => sum + value, 0);
+    root.dataset.milliseconds = String(Math.round(total));
+    const stages = Object.entries(milliseconds).map(([name, ms]) => `${name} ${Math.round(ms)}`);
+    parts.push(`${(total / 1000).toFixed(1)} s (ms: ${stages.join(", ")})`);
+  }
+  const status = one(".status");
+  status.hidden = false;
+  status.textContent = parts.join(" · ");
+  status.title = Object.entries(info.skipped).map(([name, why]) => `${name}: ${why}`).join("\n");
+  one(".boot-text").textContent = "Ready. Photos stay on this device.";
+}
+
+/** @param {Failure | null} failure @param {{retry: boolean, automatic: boolean}} offer */
+export function showFailure(failure, offer) {
+  one(".failure").hidden = !failure;
+  if (!failure) return;
+  one(".failure-title").textContent = TITLES[failure.type] ?? "Something went wrong";
+  one(".failure-message").textContent = sentence(failure.message);
+  one(".failure-remedy").textContent = sentence(failure.remedy);
+  one(".retry").hidden = !offer.retry;
+  one(".automatic").hidden = !offer.automatic;
+}
+
+/** @param {string} text */
+function sentence(text) {
+  return text && !/[.!?…]$/.test(text) ? `${text}.` : text;
+}
+
+/** @param {string} text for screen readers, once */
+export function announce(text) {
+  const place = one(".announcer");
+  if (place.textContent !== text) place.textContent = text;
+}
+
+const frame = one(".frame");
+const comparison = watchComparison(frame);
+const pictures = { before: one("img.before"), after: one("img.after") };
+pictures.before.addEventListener("load", () => {
+  const { naturalWidth, naturalHeight } = /** @type {HTMLImageElement} */ (pictures.before);
+  frame.style.setProperty("--ratio", String(naturalWidth / Math.max(1, naturalHeight)));
+});
+pictures.before.addEventListener("error", () => {
+  pictures.before.hidden = true; // the worker will say what is wrong with it
+});
+
+/** Put a photo on the stage. @param {Photo} photo @param {string} waiting why it waits */
+export function showPhoto(photo, waiting) {
+  const arrived = photo.state === "done" && root.dataset.photo !== "done";
+  const swapped = picture("before", photo.before) || picture("after", photo.after);
+  root.dataset.photo = photo.state;
+  if (arrived || swapped) comparison.reset(photo.state === "done");
+  const { text, fraction } = photo.progress ? describePhoto(photo.progress) : { text: "", fraction: 0 };
+  one(".busy-text").textContent = photo.progress ? text : waiting;
+  one("progress.busy-bar").setAttribute("value", String(fraction));
+  one(".caption-name").textContent = photo.cutout?.name ?? photo.file.name;
+  one(".caption-size").textContent = photo.cutout
+    ? `${photo.cutout.width} × ${photo.cutout.height} · ${kilobytes(photo.cutout.png.size)}`
+    : kilobytes(photo.file.size);
+  const link = /** @type {HTMLAnchorElement} */ (one(".download"));
+  link.hidden = photo.state !== "done";
+  link.href = photo.download || "#";
+  link.download = photo.cutout?.name ?? "";
+}
+
+/** @param {"before" | "after"} which @param {string} url @returns {boolean} it is a new picture */
+function picture(which, url) {
+  const image = /** @type {HTMLImageElement} */ (pictures[which]);
+  if ((image.getAttribute("src") ?? "") === url) return false;
+  image.hidden = !url;
+  if (url) image.src = url;
+  else image.removeAttribute("src");
+  return true;
+}
+
+/** @param {number} bytes */
+function kilobytes(bytes) {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
