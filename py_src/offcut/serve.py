@@ -226,7 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _span(self, size: int, tag: str) -> tuple[int, int, bool] | None:
         """Return (first, last, is a part) by Range and If-Range; None when it lies outside."""
         whole = (0, size - 1, False)
-        match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", self.headers.get("Range", "").replace(" ", ""))
+        wanted = self.headers.get("Range", "").replace(" ", "")
+        match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", wanted)
         if match is None or self.headers.get("If-Range", tag) != tag or match[0] == "bytes=-":
             return whole
         if not match[1]:
