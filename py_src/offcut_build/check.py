@@ -38,7 +38,7 @@ OPTIONS = {
 
 def check(tree: Tree) -> None:
     """Run every check. Raises CommandError naming those that failed."""
-    venv.setup(tree, "test")  # mypy reads the types of numpy and pytest
+    venv.setup(tree, "check")
     python = str(tree.python)
     calls = {
         "ruff": [python, "-m", "ruff", "check", "."],
