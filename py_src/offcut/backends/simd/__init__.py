@@ -1,0 +1,82 @@
+"""The simd backend: C kernels, as WebAssembly in the browser and as a native library on CPython.
+
+lower.py chooses kernels and storage, assemble.py places everything in one memory, program.py runs
+it; kernels/program.h is the format between Python and C. In the browser, the page must have called
+`library_js.configure` (see there).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from offcut.backends.simd.assemble import assemble
+from offcut.backends.simd.lower import Lower, lower
+from offcut.backends.simd.lower_conv import lower_conv
+from offcut.backends.simd.lower_others import (
+    lower_add,
+    lower_concat,
+    lower_elementwise,
+    lower_pool,
+    lower_resize,
+)
+from offcut.backends.simd.program import Library, SimdProgram
+from offcut.container import Model
+from offcut.errors import BackendError
+from offcut.graph import Graph
+from offcut.ops import OPS
+
+__all__ = ["LOWERING", "MOST_THREADS", "compile", "unavailable", "unsupported"]
+
+MOST_THREADS = 8  # more than this gains nothing on feature maps of this size
+
+LOWERING: dict[str, Lower] = {
+    "Add": lower_add,
+    "AveragePool": lower_pool,
+    "Concat": lower_concat,
+    "Conv": lower_conv,
+    "HardSwish": lower_elementwise,
+    "MaxPool": lower_pool,
+    "Relu": lower_elementwise,
+    "Resize": lower_resize,
+    "Sigmoid": lower_elementwise,
+}
+
+
+def unavailable() -> str:
+    """Return why the kernels cannot run here, "" when they can."""
+    if sys.platform == "emscripten":
+        return "the kernels are not built for the browser yet"
+    if sys.byteorder != "little":
+        return "the kernels need a little-endian machine"
+    from offcut.backends.simd import compile_native
+
+    return compile_native.obstacle()
+
+
+def unsupported(graph: Graph) -> list[str]:
+    """Return one line for each node that has neither a kernel nor a definition."""
+    return [f"{node.op} {node.name} is not known" for node in graph.nodes if node.op not in OPS]
+
+
+async def compile(
+    model: Model, *, threads: int | None = None, precision: str = "auto"
+) -> SimdProgram:
+    """Make `model` ready.
+
+    precision: "auto" keeps values in u8 where the model knows their ranges, "float32" nothing.
+    Raises BackendError.
+    """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise BackendError(f"threads is {threads}, expected 1 to {MOST_THREADS}")
+    if precision not in ("auto", "float32"):
+        raise BackendError(f"precision is {precision!r}, expected 'auto' or 'float32'")
+    assembly = assemble(lower(model, LOWERING, quantize=precision == "auto"))
+    count = threads or min(os.cpu_count() or 1, MOST_THREADS)
+    return SimdProgram(model, assembly, await _library(assembly.size(count), count))
+
+
+async def _library(size: int, threads: int) -> Library:
+    from offcut.backends.simd import compile_native, library_native
+
+    return library_native.NativeLibrary(compile_native.library(), size, threads)

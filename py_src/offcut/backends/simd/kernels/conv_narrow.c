@@ -1,0 +1,61 @@
+// 3x3 convolution with stride 1 and padding 1 from u8 planes to a few float channels: the maps that
+// saliency networks put out at every scale. A block of 8 outputs would be nearly empty there, so
+// the sums run over 8 input channels at a time instead, and are added up across the vector at last.
+//
+//   weights  i16 [channels_out][blocks_in][3][3][8]
+//   scales   f32 [channels_out]
+//
+// A piece of work is an output row; it goes in steps of 5 pixels, which share 7 columns of input.
+// No sum overflows: see pack.c, as for conv_direct; the order of the additions does not matter.
+#include "epilogue.h"
+
+INLINE float add_up(i32x4 v) { return (float)(v[0] + v[1] + v[2] + v[3]); }
+
+// Sums of n pixels; `cells` are the offsets of the blocks' cell above and left of the first one.
+INLINE void sum_pixels(const args *a, const conv_args *c, const uint32_t *in, int64_t cell,
+                       const int16_t *w, const int n, i32x4 *sums) {
+    UNROLL for (int i = 0; i < n; i++) sums[i] = splat_i32(0);
+    for (int block = 0; block < (int)c->blocks_in; block++)
+        for (int ky = 0; ky < 3; ky++, w += 24) {
+            const uint8_t *from = a->memory + in[block] + cell + ky * (int64_t)c->pitch_in;
+            i16x8 left = load_i16x8(w), middle = load_i16x8(w + 8), right = load_i16x8(w + 16);
+            UNROLL for (int i = 0; i < n + 2; i++) {
+                i16x8 x = load_u8_as_i16(from + i * CELL);
+                if (i < n) sums[i] += dot(x, left);
+                if (i > 0 && i <= n) sums[i - 1] += dot(x, middle);
+                if (i > 1) sums[i - 2] += dot(x, right);
+            }
+        }
+}
+
+static void narrow_row(const args *a, const conv_args *c, int channel, int y) {
+    const uint32_t *in = table_of(a, c->in);
+    const int16_t *w = (const int16_t *)(a->memory + c->weights) + channel * (int)c->blocks_in * 72;
+    float scale = ((const float *)(a->memory + c->scales))[channel];
+    float bias = ((const float *)(a->memory + c->bias))[channel];
+    float *out = (float *)(a->memory + table_of(a, c->out)[channel]) + y * c->w_out;
+    int64_t cell = (y - 1) * (int64_t)c->pitch_in - CELL;
+    i32x4 sums[5];
+    int x = 0;
+    for (; x + 5 <= c->w_out; x += 5) {
+        sum_pixels(a, c, in, cell + x * CELL, w, 5, sums);
+        for (int i = 0; i < 5; i++) out[x + i] = add_up(sums[i]) * scale + bias;
+    }
+    for (; x < c->w_out; x++) {
+        sum_pixels(a, c, in, cell + x * CELL, w, 1, sums);
+        out[x] = add_up(sums[0]) * scale + bias;
+    }
+    if (c->activation == ACT_NONE) return;
+    for (x = 0; x < c->w_out; x++) out[x] = activate(splat_f32(out[x]), c->activation)[0];
+}
+
+void conv_narrow(const args *a, int ith, int nth) {
+    const conv_args *c = &a->op->conv;
+    (void)ith;
+    require(c->kernel_h == 3 && c->kernel_w == 3 && c->groups == 1 && c->floats);
+    require(c->h_in == c->h_out && c->w_in == c->w_out && !c->residual && !c->row_runs);
+    for (share s; next_share(a, nth, &s);)
+        for (int y = s.begin; y < s.end; y++)
+            for (int channel = 0; channel < (int)c->channels_out; channel++)
+                narrow_row(a, c, channel, y);
+}

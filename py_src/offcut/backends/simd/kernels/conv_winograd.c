@@ -1,0 +1,138 @@
+// 3x3 convolution with stride 1 and padding 1 on u8 planes, by Winograd's F(4x4, 3x3) in 16 bits.
+//
+// A piece of work is a row of tiles: 4 output rows. It goes in groups of n tiles:
+//
+//   in planes --B^T d B--> transformed  i16 [36][blocks_in][n][8]
+//   for each block of 8 output channels:
+//       transformed x weights --> sums  i32 [36][n][8]            36 matrix products (gemm.h)
+//       sums * scales --A^T m A--> 4 x 4 pixels of each tile --> u8 cells
+//
+//   weights  i16 [blocks_out][36][blocks_in][4][8][2]
+//   scales   f32 [blocks_out][36][8]    one for each output channel and tap
+//
+// No sum overflows: pack.c chooses each scale so that sum_c |weight| * limit(tap) * 255 < 2^31,
+// where limit(tap) * 255 bounds |B^T d B| (winograd.h), and traps if the rounded weights break it.
+// Tiles that stick out of the output read the border and are cut when they are written.
+#include "epilogue.h"
+#include "gemm.h"
+#include "winograd.h"
+
+#if defined(__AVX2__)
+typedef VECTOR(float, 32) floats;
+enum { HALVES = 1, LANES = 8 };
+INLINE f32x4 lower(const floats *v) { return __builtin_shufflevector(v[0], v[0], 0, 1, 2, 3); }
+INLINE f32x4 upper(const floats *v) { return __builtin_shufflevector(v[0], v[0], 4, 5, 6, 7); }
+#else
+typedef f32x4 floats;
+enum { HALVES = 2, LANES = 4 };
+INLINE f32x4 lower(const floats *v) { return v[0]; }
+INLINE f32x4 upper(const floats *v) { return v[4]; }
+#endif
+TRANSPOSE_A(floats)
+typedef VECTOR(int32_t, LANES * 4) integers;
+
+// sums[tap] * scales[tap] as floats
+INLINE floats scaled(const int32_t *sums, const float *scales) {
+    integers sum;
+    floats scale;
+    __builtin_memcpy(&sum, sums, sizeof sum);
+    __builtin_memcpy(&scale, scales, sizeof scale);
+    return __builtin_convertvector(sum, floats) * scale;
+}
+
+// B^T d B of n tiles of one block of channels. `in` is the cell above and to the left of the first
+// output pixel; tiles are 4 pixels apart and share two columns with the next one.
+INLINE void transform_tiles(const uint8_t *in, uint32_t pitch, int n, int16_t *out, int tap_size) {
+    i16x8 columns[(4 * GROUP + 2) * 6];  // [column][6 rows]
+    for (int x = 0; x < 4 * n + 2; x++, in += CELL)
+        transform_6(load_u8_as_i16(in), load_u8_as_i16(in + pitch), load_u8_as_i16(in + 2 * pitch),
+                    load_u8_as_i16(in + 3 * pitch), load_u8_as_i16(in + 4 * pitch),
+                    load_u8_as_i16(in + 5 * pitch), columns + x * 6, 1);
+    for (int row = 0; row < 6; row++) {
+        const i16x8 *d = columns + row;
+        i16x8 *to = (i16x8 *)(out + row * 6 * tap_size);
+        for (int tile = 0; tile < n; tile++, d += 24)
+            transform_6(d[0], d[6], d[12], d[18], d[24], d[30], to + tile, tap_size / 8);
+    }
+}
+
+// A^T m A of one tile and 8 channels; pixels are [column][4 rows] for each half of the channels.
+INLINE void collect_tile(const int32_t *sums, const float *scales, int n,
+                         floats pixels[4][HALVES * 4]) {
+    UNROLL for (int half = 0; half < HALVES; half++) {
+        floats rows[4][6];  // [column][row of taps]
+        UNROLL for (int row = 0; row < 6; row++) {
+            floats m[6], out[4];
+            UNROLL for (int i = 0; i < 6; i++)
+                m[i] = scaled(sums + (row * 6 + i) * n * 8 + half * 4,
+                              scales + (row * 6 + i) * 8 + half * 4);
+            collect_floats(m[0], m[1], m[2], m[3], m[4], m[5], out);
+            UNROLL for (int i = 0; i < 4; i++) rows[i][row] = out[i];
+        }
+        UNROLL for (int x = 0; x < 4; x++)
+            collect_floats(rows[x][0], rows[x][1], rows[x][2], rows[x][3], rows[x][4], rows[x][5],
+                           pixels[x] + half * 4);
+    }
+}
+
+// Write the tiles of one block of output channels from pixel (y, x) on.
+INLINE void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
+                        const int32_t *sums) {
+    const float *scales = (const float *)(a->memory + c->scales) + block * TAPS * 8;
+    const float *bias = (const float *)(a->memory + c->bias) + block * 8;
+    f32x4 bias_low = load_f32x4(bias), bias_high = load_f32x4(bias + 4);
+    uint8_t *out = a->memory + (c->floats ? 0 : table_of(a, c->out)[block]);
+    int rows = c->h_out - y < 4 ? c->h_out - y : 4;
+    for (int tile = 0; tile < n; tile++, x += 4) {
+        floats pixels[4][HALVES * 4];
+        collect_tile(sums + tile * 8, scales, n, pixels);
+        int columns = c->w_out - x < 4 ? c->w_out - x : 4;
+        if (c->plain) {
+            // All four columns are written: what lies right of the output is border, filled later.
+            UNROLL for (int i = 0; i < 4; i++) {
+                uint8_t *to = out + (int64_t)y * c->pitch_out + (x + i) * CELL;
+                for (int row = 0; row < rows; row++, to += c->pitch_out) {
+                    u8x8 value = saturate(lower(pixels[i] + row) + bias_low,
+                                          upper(pixels[i] + row) + bias_high);
+                    __builtin_memcpy(to, &value, 8);
+                }
+            }
+        } else {
+            for (int i = 0; i < columns; i++)
+                for (int row = 0; row < rows; row++)
+                    finish(a, c, block, y + row, x + i, lower(pixels[i] + row),
+                           upper(pixels[i] + row));
+        }
+    }
+}
+
+static void tile_row(const args *a, const conv_args *c, int y) {
+    const uint32_t *in = table_of(a, c->in);
+    int blocks = (int)c->blocks_in, tiles = (c->w_out + 3) / 4;
+    int16_t *transformed = (int16_t *)a->scratch;
+    int32_t *sums = (int32_t *)(a->scratch + TAPS * blocks * GROUP * 16);
+    const int16_t *weights = (const int16_t *)(a->memory + c->weights);
+    for (int tile = 0, n; tile < tiles; tile += n) {
+        n = next_group(tiles - tile);
+        int x = tile * 4;
+        for (int block = 0; block < blocks; block++)
+            transform_tiles(a->memory + in[block] + (y - 1) * (int64_t)c->pitch_in + (x - 1) * CELL,
+                            c->pitch_in, n, transformed + block * n * 8, blocks * n * 8);
+        for (int block = 0; block < (int)c->blocks_out; block++) {
+            multiply(transformed, weights + block * TAPS * blocks * 64, blocks, n, sums, TAPS);
+            write_tiles(a, c, block, y, x, n, sums);
+        }
+    }
+}
+
+void conv_winograd(const args *a, int ith, int nth) {
+    const conv_args *c = &a->op->conv;
+    (void)ith;
+    require(c->kernel_h == 3 && c->kernel_w == 3 && c->groups == 1);
+    require(c->h_in == c->h_out && c->w_in == c->w_out);
+    for (share s; next_share(a, nth, &s);)
+        for (int unit = s.begin; unit < s.end; unit++) {
+            tile_row(a, c, unit * 4);
+            if (!c->floats) fill_borders(a, c, unit * 4, unit * 4 + 4);
+        }
+}

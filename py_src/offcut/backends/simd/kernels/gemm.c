@@ -1,0 +1,107 @@
+// The micro-kernel: GROUP columns times 8 outputs, the sums in registers. (Of the browser's 15 vector
+// registers 10 hold sums, 2 weights and 1 an input.)
+//
+// One step multiplies a pair of inputs of one column, splat over a vector, with a pair of weights
+// of each output, and adds: dot + add. A pair's two products fit 32 bits, since weights are never
+// -32768.
+#include "gemm.h"
+
+#if defined(__AVX2__)
+typedef VECTOR(int32_t, 32) i32x8;
+typedef VECTOR(int16_t, 32) i16x16;
+typedef i32x8 sums8;
+typedef i16x16 weights8;
+#define KEEP(sums)
+#define KEEP_POINTERS(a, w)
+
+INLINE weights8 load_weights(const int16_t *w) {
+    return (weights8)_mm256_loadu_si256((const __m256i *)w);
+}
+INLINE void add_products(sums8 *sums, weights8 w, const int16_t *pair) {
+    int32_t both;
+    __builtin_memcpy(&both, pair, 4);
+    __m256i x = _mm256_set1_epi32(both);
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+    *sums = (sums8)_mm256_dpwssd_epi32((__m256i)*sums, (__m256i)w, x);
+#elif defined(__AVXVNNI__)
+    *sums = (sums8)_mm256_dpwssd_avx_epi32((__m256i)*sums, (__m256i)w, x);
+#else
+    *sums += (sums8)_mm256_madd_epi16((__m256i)w, x);
+#endif
+}
+INLINE void store_sums(int32_t *to, sums8 sums) { __builtin_memcpy(to, &sums, sizeof sums); }
+
+#else
+typedef struct {
+    i32x4 low, high;
+} sums8;
+typedef struct {
+    i16x8 low, high;
+} weights8;
+#if defined(__wasm_simd128__)
+// These empty statements pin the order of the instructions. Without the first, LLVM computes all
+// products of a step before it adds them, and the browser's compiler spills registers; without the
+// second it keeps a pointer for each column, where constant offsets from one pointer would do.
+#define KEEP(sums) __asm__ volatile("" : "+r"((sums).low), "+r"((sums).high))
+#define KEEP_POINTERS(a, w) __asm__ volatile("" : "+r"(a), "+r"(w))
+#else
+#define KEEP(sums)
+#define KEEP_POINTERS(a, w)
+#endif
+
+INLINE weights8 load_weights(const int16_t *w) {
+    return (weights8){load_i16x8(w), load_i16x8(w + 8)};
+}
+INLINE void add_products(sums8 *sums, weights8 w, const int16_t *pair) {
+    int32_t both;
+    __builtin_memcpy(&both, pair, 4);
+    i16x8 x = (i16x8)splat_i32(both);
+    sums->low += dot(w.low, x);
+    sums->high += dot(w.high, x);
+}
+INLINE void store_sums(int32_t *to, sums8 sums) {
+    store_i32x4(to, sums.low);
+    store_i32x4(to + 4, sums.high);
+}
+#endif
+
+INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, const int n,
+                             int32_t *out) {
+    sums8 sums[GROUP] = {0};
+    for (int block = 0; block < blocks; block++) {
+        KEEP_POINTERS(a, w);
+        UNROLL for (int pair = 0; pair < 4; pair++) {
+            weights8 pairs = load_weights(w + pair * 16);
+            UNROLL for (int i = 0; i < n; i++) {
+                add_products(&sums[i], pairs, a + i * 8 + pair * 2);
+                KEEP(sums[i]);
+            }
+        }
+        a += n * 8;
+        w += 64;
+    }
+    UNROLL for (int i = 0; i < n; i++) store_sums(out + i * 8, sums[i]);
+}
+
+// `repeat` products of the same shape, one after the other in all three arrays.
+INLINE void multiply_repeat(const int16_t *a, const int16_t *w, int blocks, const int n,
+                            int32_t *out, int repeat) {
+    for (int i = 0; i < repeat; i++)
+        multiply_columns(a + i * blocks * n * 8, w + i * blocks * 64, blocks, n, out + i * n * 8);
+}
+
+void multiply(const int16_t *a, const int16_t *w, int blocks, int n, int32_t *out,
+                     int repeat) {
+    switch (n) {
+#define CASE(n)                                               \
+    case n:                                                   \
+        multiply_repeat(a, w, blocks, n, out, repeat);        \
+        return;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5)
+#if defined(__AVX2__)
+        CASE(6) CASE(7) CASE(8) CASE(9) CASE(10)
+#endif
+#undef CASE
+    default: __builtin_trap();
+    }
+}

@@ -1,0 +1,26 @@
+// The matrix product under Winograd and direct convolutions.
+#pragma once
+#include "vector.h"
+
+// Columns (tiles or pixels) taken at a time.
+#if defined(__AVX2__)
+enum { GROUP = 10 };
+#else
+enum { GROUP = 5 };
+#endif
+
+// `repeat` products of n columns, 1 <= n <= GROUP, with 8 outputs, one after the other:
+//
+//   a    i16 [repeat][blocks][n][8]      for each block of 8 inputs, n columns
+//   w    i16 [repeat][blocks][4][8][2]   for each pair of inputs, 8 outputs
+//   out  i32 [repeat][n][8]              sums over all inputs of a * w
+//
+// The caller proves that no sum can leave 32 bits.
+void multiply(const int16_t *a, const int16_t *w, int blocks, int n, int32_t *out, int repeat);
+
+// How many of `left` columns to take next, so that the last groups are not much smaller than the
+// others: the number of groups is least, and they differ by at most one.
+INLINE int next_group(int left) {
+    int groups = (left + GROUP - 1) / GROUP;
+    return (left + groups - 1) / groups;
+}

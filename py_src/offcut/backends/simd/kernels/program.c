@@ -1,0 +1,81 @@
+// The interpreter: runs a stretch of the op table, on one thread or on several.
+//
+// All threads run the same ops in the same order and meet after each: within an op they take shares
+// of its pieces, so the result does not depend on how many there are. A barrier spins for a while
+// before it sleeps: an op takes microseconds, waking a thread takes longer.
+#include "gemm.h"
+#include "platform.h"
+#include "program.h"
+
+// At the start of the memory.
+typedef struct {
+    uint32_t job;         // counts the jobs; helpers wait for it to change
+    uint32_t arrived;     // threads at the barrier
+    uint32_t generation;  // counts the barriers
+    uint32_t stop;        // 1: helpers return
+    uint32_t threads;
+    uint32_t ops;                    // offset of the op table
+    uint32_t begin, end;             // the job: these ops
+    uint32_t scratch, scratch_size;  // offset of thread 0's scratch; bytes for each thread
+} control;
+
+static kernel *const KERNELS[] = {
+    conv_winograd,  conv_direct,    conv_stem, conv_narrow, conv_float,   max_pool,
+    average_pool,   resize_linear,  resize_nearest, add_u8, dequantize,   quantize,
+    resize_float,   elementwise_float, pack_winograd, pack_direct, pack_narrow,
+};
+
+static void barrier(control *c) {
+    uint32_t threads = c->threads;
+    if (threads == 1) return;
+    uint32_t generation = __atomic_load_n(&c->generation, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&c->arrived, 1, __ATOMIC_ACQ_REL) < threads) {
+        await_change(&c->generation, generation, 0);
+        return;
+    }
+    __atomic_store_n(&c->arrived, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->generation, generation + 1, __ATOMIC_RELEASE);
+    wake_all(&c->generation);
+}
+
+// The job is read once at its start: after the last barrier thread 0 may write the next one.
+static void run_job(uint8_t *memory, int ith) {
+    control *c = (control *)memory;
+    args a = {memory, 0, memory + c->scratch + (uint64_t)c->scratch_size * (uint32_t)ith};
+    uint32_t end = c->end;
+    int nth = (int)c->threads;
+    for (uint32_t i = c->begin; i < end; i++) {
+        a.op = (op *)(memory + c->ops) + i;
+        require(a.op->kernel < sizeof KERNELS / sizeof *KERNELS);
+        KERNELS[a.op->kernel](&a, ith, nth);
+        barrier(c);
+    }
+}
+
+// Write down the job of running ops [begin, end), and let waiting helpers begin.
+EXPORT(announce) void announce(uint8_t *memory, uint32_t begin, uint32_t end) {
+    control *c = (control *)memory;
+    op *ops = (op *)(memory + c->ops);
+    for (uint32_t i = begin; i < end; i++) ops[i].next = 0;
+    c->begin = begin;
+    c->end = end;
+    __atomic_add_fetch(&c->job, 1, __ATOMIC_RELEASE);
+    wake_all(&c->job);
+}
+
+// Do this thread's part of the job that was announced; return when all threads have done theirs.
+EXPORT(run) void run(uint8_t *memory, int ith) { run_job(memory, ith); }
+
+// Be helper number ith: do every job from the one after `job` on, until told to stop.
+EXPORT(serve) void serve(uint8_t *memory, int ith, uint32_t job) {
+    control *c = (control *)memory;
+    for (;; job++) {
+        await_change(&c->job, job, 1);
+        if (__atomic_load_n(&c->stop, __ATOMIC_ACQUIRE)) return;
+        run_job(memory, ith);
+    }
+}
+
+// What Python must know of the build: bytes of an op, and columns of a group.
+EXPORT(op_size) uint32_t op_size(void) { return sizeof(op); }
+EXPORT(group_size) uint32_t group_size(void) { return GROUP; }

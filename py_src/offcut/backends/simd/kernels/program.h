@@ -1,0 +1,170 @@
+// The op table: what Python writes, and what the interpreter and the kernels read.
+//
+// Everything lies in one memory: control block, op table, tables of offsets, packed weights, arena,
+// scratch. Places in it are byte offsets from its start (u32), so the table is the same for
+// WebAssembly and native code. table.py holds the same layout; a test compares the two.
+//
+// A u8 value is a list of planes of 16 channels, each with a border:
+//
+//       pitch = (1 + round_up(w, 4) + 1) * 16 bytes
+//     +---------------------------------------+
+//     | border row                            |   A cell holds the 16 channels of one pixel. The
+//     | b | (0,0) (0,1) ...        (0,w-1) | b |   border is everything outside of h x w: one cell
+//     | b | (1,0)                          | b |   above and to the left, one to four below and to
+//     | b | ...                            | b |   the right, so that 4 x 4 tiles with their rim
+//     | border rows (1 to 4)                  |   never leave the plane. Border cells hold the
+//     +---------------------------------------+   plane's zero point: the u8 that stands for 0.0.
+//
+// A table of planes holds the offset of cell (0,0) of each plane; a table of blocks that of each
+// half plane of 8 channels. Concat and slices are therefore nothing but other tables.
+// A float value is a list of planes of one channel, f32 [h][w], without a border.
+#pragma once
+#include <stdint.h>
+
+enum { CELL = 16, BLOCK = 8 };  // channels of a plane, and of a block
+
+// Conv of every kind. "blocks" are blocks of 8 channels, the last one padded with zero weights.
+typedef struct {
+    uint32_t in;        // table of blocks [blocks_in] (u8), or of channels [channels_in] (float)
+    uint32_t out;       // table of blocks [blocks_out] (u8), or of channels [channels_out] (float)
+    uint32_t residual;  // table of blocks of a u8 value to add, 0 for none
+    uint32_t weights, scales, bias;  // packed; see the kernel
+    uint32_t row_runs, column_runs;  // u32 [h_out], [w_out]: which bias; 0 when there is only one
+    uint32_t runs;                   // biases per output row run: bias is [rows][runs][8 * blocks]
+    uint32_t groups;                 // of channels; each has blocks_in and blocks_out blocks
+    uint32_t blocks_in, blocks_out;  // per group
+    uint32_t channels_in, channels_out;
+    int32_t h_in, w_in, h_out, w_out;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    uint32_t pitch_in, pitch_out, pitch_residual;
+    uint32_t floats;           // 1: the output is float
+    uint32_t plain;            // 1: scales and bias give u8 steps at once; what follows is unused
+    uint32_t activation;       // of the sum
+    uint32_t activation_last;  // after the residual
+    float residual_scale, residual_offset;
+    float steps, zero;     // output in u8 steps = real value * steps + zero
+    float in_steps;        // float input: i16 = value * in_steps
+} conv_args;
+
+typedef struct {
+    uint32_t in, out;  // tables of planes
+    uint32_t planes;
+    int32_t h_in, w_in, h_out, w_out;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    uint32_t pitch_in, pitch_out;
+    uint32_t count_padding;  // AveragePool: cells of the padding count
+    int32_t h_end, w_end;    // AveragePool: where the padding below and to the right ends
+} pool_args;
+
+typedef struct {
+    uint32_t in, out;  // tables of planes
+    uint32_t planes;
+    int32_t h_in, w_in, h_out, w_out;
+    uint32_t pitch_in, pitch_out;
+    uint32_t rows, columns;  // resize_tap [h_out], [w_out]
+    uint32_t doubling;       // 1: exactly twice the size with half-pixel centres
+} resize_args;
+
+// Where an output row or column reads: low + (high - low) * weight.
+typedef struct {
+    int32_t low, high;
+    float weight;
+    int32_t steps;  // weight in 2^-14
+} resize_tap;
+
+// out = a * scale_a + b * scale_b + offset, in fixed point with `shift` fraction bits.
+typedef struct {
+    uint32_t a, b, out;  // tables of planes
+    uint32_t planes;
+    int32_t h, w;
+    uint32_t pitch_a, pitch_b, pitch_out;
+    int32_t scale_a, scale_b, offset, shift;
+    uint32_t least;  // the smallest u8 of the result: the zero point after a Relu
+    uint32_t zero;
+} add_args;
+
+// Between u8 and float values: float = (u8 - zero) * scale; u8 = float * steps + zero.
+typedef struct {
+    uint32_t in, out;  // tables: planes for u8, channels for float
+    uint32_t channels;
+    int32_t h, w;
+    uint32_t pitch;
+    uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
+} convert_args;
+
+// Elementwise on float values of one shape: out = activation(a, or a + b).
+typedef struct {
+    uint32_t a, b, out;  // tables of channels; b is 0 when there is one operand
+    uint32_t channels;
+    int32_t w;
+    uint32_t activation;
+} elementwise_args;
+
+// Packing of one conv's weights, run once at load. See pack.c.
+typedef struct {
+    uint32_t source;    // f32 [channels_out][row]
+    uint32_t row;       // weights of one output channel
+    uint32_t lanes;     // i32 [lanes_in]: which element of the row, -1 for none (Winograd: of 9)
+    uint32_t factors;   // f32 [lanes_in][2]: the input's scale, and -zero * scale
+    uint32_t lanes_in;  // multiples of 8
+    uint32_t outputs;   // i32 [blocks_out * 8]: which output channel, -1 for none
+    uint32_t blocks_out;
+    uint32_t runs;          // biases per output channel
+    uint32_t bias;          // f32 [channels_out][runs], 0 for none
+    uint32_t bias_stride;   // floats from one run to the next in bias_packed
+    uint32_t limit;         // the largest |input|: 255, or 8191 for i16 inputs
+    float steps, zero;      // the output in u8 steps = real value * steps + zero
+    uint32_t weights, scales, bias_packed;  // results
+} pack_args;
+
+typedef struct {
+    uint32_t kernel;  // which row of KERNELS
+    uint32_t units;   // how many pieces the kernel splits its work into: rows, blocks, ...
+    uint32_t chunk;   // how many of them a thread takes at a time
+    uint32_t next;    // the first piece that no thread has taken
+    union {
+        conv_args conv;
+        pool_args pool;
+        resize_args resize;
+        add_args add;
+        convert_args convert;
+        elementwise_args elementwise;
+        pack_args pack;
+        uint32_t words[44];
+    };
+} op;
+
+// What every kernel is called with. Kernel number ith of nth takes pieces with next_piece.
+typedef struct {
+    uint8_t *memory;
+    op *op;
+    uint8_t *scratch;  // this thread's own
+} args;
+
+typedef void kernel(const args *a, int ith, int nth);
+kernel conv_winograd, conv_direct, conv_stem, conv_narrow, conv_float;
+kernel max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize;
+kernel resize_float, elementwise_float, pack_winograd, pack_direct, pack_narrow;
+
+// A contiguous share [begin, end) of an op's pieces.
+typedef struct {
+    int begin, end;
+} share;
+
+// Take the next share that nobody has taken; false when there is none.
+static inline int next_share(const args *a, int nth, share *s) {
+    op *o = a->op;
+    uint32_t begin = o->next;
+    if (nth == 1)
+        o->next = o->units;
+    else
+        begin = __atomic_fetch_add(&o->next, o->chunk, __ATOMIC_RELAXED);
+    uint32_t end = nth == 1 ? o->units : begin + o->chunk;
+    s->begin = (int)begin;
+    s->end = (int)(end < o->units ? end : o->units);
+    return begin < o->units;
+}
+
+static inline void require(int holds) {
+    if (!holds) __builtin_trap();
+}

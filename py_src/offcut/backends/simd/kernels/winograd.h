@@ -1,0 +1,65 @@
+// The transforms of Winograd's F(4x4, 3x3): 4 x 4 outputs from 6 x 6 inputs with 36 products, where
+// the direct way takes 144. Lavin and Gray, "Fast algorithms for convolutional neural networks",
+// 2015: Y = A^T [ (G g G^T) . (B^T d B) ] A, products elementwise, summed over input channels.
+//
+//          4  0 -5  0  1  0             1/4     0     0
+//          0 -4 -4  1  1  0            -1/6  -1/6  -1/6            1  1  1  1  1  0
+//   B^T =  0  4 -4 -1  1  0       G =  -1/6   1/6  -1/6     A^T =  0  1 -1  2 -2  0
+//          0 -2 -1  2  1  0            1/24  1/12   1/6            0  1  1  4  4  0
+//          0  2 -1 -2  1  0            1/24 -1/12   1/6            0  1 -1  8 -8  1
+//          0  4  0 -5  0  1               0     0     1
+#pragma once
+#include "vector.h"
+
+enum { TAPS = 36 };
+
+// B^T on six vectors, results `stride` vectors apart. In the first pass inputs are 0..255; a row's
+// coefficients of one sign add up to at most 8, so its results are within 8 * 255 = 2040. In the
+// second pass the sum of absolute coefficients is at most 10, so all values, also between the
+// steps, are within 10 * 2040 = 20400: 16 bits hold them.
+INLINE void transform_6(i16x8 d0, i16x8 d1, i16x8 d2, i16x8 d3, i16x8 d4, i16x8 d5, i16x8 *out,
+                        int stride) {
+    i16x8 d42 = d4 - d2, d31 = d3 - d1;
+    i16x8 even = d4 - (d2 << 2), odd = d3 - (d1 << 2), twice = d31 + d31;
+    out[0] = ((d0 - d2) << 2) + d42;
+    out[stride] = even + odd;
+    out[2 * stride] = even - odd;
+    out[3 * stride] = d42 + twice;
+    out[4 * stride] = d42 - twice;
+    out[5 * stride] = (d5 - d3) - (d31 << 2);
+}
+
+// The largest |value| of tap (i, j) of B^T d B per unit of input, for inputs of one sign: the
+// coefficients are products of row i and row j; positive ones add up to
+// p_i p_j + n_i n_j and negative ones to p_i n_j + n_i p_j, where p and n are the sums of a row's
+// positive and negative coefficients. At most 68, for tap (1, 1) and its like: 68 * 255 = 17340.
+INLINE int winograd_limit(int tap) {
+    static const int8_t positive[6] = {5, 2, 5, 3, 3, 5};
+    static const int8_t negative[6] = {5, 8, 5, 3, 3, 5};
+    int pi = positive[tap / 6], ni = negative[tap / 6];
+    int pj = positive[tap % 6], nj = negative[tap % 6];
+    int plus = pi * pj + ni * nj, minus = pi * nj + ni * pj;
+    return plus > minus ? plus : minus;
+}
+
+// A^T on six vectors. Additions and multiplications by powers of two, in this order on every target.
+#define TRANSPOSE_A(type)                                                                          \
+    INLINE void collect_##type(type m0, type m1, type m2, type m3, type m4, type m5, type *out) {  \
+        type sum_12 = m1 + m2, difference_12 = m1 - m2;                                            \
+        type sum_34 = m3 + m4, difference_34 = m3 - m4;                                            \
+        out[0] = m0 + sum_12 + sum_34;                                                             \
+        out[1] = difference_34 * 2.0f + difference_12;                                             \
+        out[2] = sum_34 * 4.0f + sum_12;                                                           \
+        out[3] = difference_34 * 8.0f + difference_12 + m5;                                        \
+    }
+
+// G on three floats, results `stride` apart.
+INLINE void transform_3(float g0, float g1, float g2, float *out, int stride) {
+    float outer = g0 + g2, slope = g0 * (1.0f / 24.0f) + g2 * (1.0f / 6.0f);
+    out[0] = g0 * 0.25f;
+    out[stride] = (outer + g1) * (-1.0f / 6.0f);
+    out[2 * stride] = (outer - g1) * (-1.0f / 6.0f);
+    out[3 * stride] = slope + g1 * (1.0f / 12.0f);
+    out[4 * stride] = slope - g1 * (1.0f / 12.0f);
+    out[5 * stride] = g2;
+}

@@ -1,0 +1,231 @@
+"""Lowering of Conv, and of an Add that can be done while the convolution writes its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offcut.backends.simd.attributes import text
+from offcut.backends.simd.conv_shape import Shape, bias_of, blocks_for, geometry, shape_of
+from offcut.backends.simd.draft import Argument, Table
+from offcut.backends.simd.lower import Lowering
+from offcut.backends.simd.packing import (
+    STEM_LIMIT,
+    TAPS,
+    Packing,
+    pack_direct,
+    pack_narrow,
+    pack_stem,
+    pack_winograd,
+)
+from offcut.backends.simd.values import BLOCK, Quantization, Value
+from offcut.graph import Node
+
+__all__ = ["ACTIVATIONS", "lower_conv"]
+
+ACTIVATIONS = {"": 0, "Relu": 1, "Relu6": 2, "HardSwish": 3, "Sigmoid": 4}  # kernels/activation.h
+GROUP = 10  # most columns that a build of the kernels takes at a time (gemm.h)
+# A plain conv's rounding holds for results down to -1.2e7 u8 steps; see saturate in epilogue.h.
+PLAIN_LIMIT = 4e6
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a convolution's result goes, and what is done to it on the way."""
+
+    name: str  # the value made
+    activation: str
+    other: str = ""  # a value to add, and the activation after that
+    activation_last: str = ""
+
+
+def lower_conv(lw: Lowering, node: Node) -> str:
+    """Emit a Conv: Winograd or direct on u8, the stem on the input image, or floats."""
+    grid_in, grid = lw.grid(node.inputs[0]), lw.grid(node.name)
+    if grid_in is None or grid is None or node.inputs[1] not in lw.model.weights:
+        return "Conv needs batch 1 and constant weights"
+    shape = shape_of(lw, node, grid_in, grid)
+    activation = text(node, "activation", "")
+    if activation not in ACTIVATIONS:
+        return f"activation {activation} has no kernel"
+    target = _target(lw, node, activation)
+    source = lw.u8.get(node.inputs[0])
+    if source is None and lw.wants_u8(node.inputs[0]):
+        source = lw.as_u8(node.inputs[0])
+    steps = lw.range_of(target.name, target.activation_last if target.other else activation)
+    if not lw.wants_u8(node.name):
+        steps = None
+    if source is not None:
+        _emit_u8(lw, node, shape, target, source, steps)
+        return ""
+    target = Target(node.name, activation)
+    steps = lw.range_of(node.name, activation) if lw.wants_u8(node.name) else None
+    floats = lw.as_floats(node.inputs[0])
+    if floats is None:
+        return f"{node.inputs[0]} cannot be stored as floats"
+    in_range = lw.range_of(node.inputs[0])
+    small = shape.per_group * shape.taps <= 256
+    if steps and in_range and shape.groups == 1 and small:
+        _emit_stem(lw, node, shape, target, floats, steps)
+    else:
+        _emit_float(lw, node, shape, target, floats)
+    return ""
+
+
+def _target(lw: Lowering, node: Node, activation: str) -> Target:
+    """Return where the result goes: into a following Add, when that is possible."""
+    add = lw.only_user(node.name)
+    if add is None or add.op != "Add" or add.inputs[0] == add.inputs[1]:
+        return Target(node.name, activation)
+    other = add.inputs[1] if add.inputs[0] == node.name else add.inputs[0]
+    last = text(add, "activation", "")
+    value = lw.u8.get(other)
+    same = lw.graph.shapes[other] == lw.graph.shapes[node.name] == lw.graph.shapes[add.name]
+    if value is None or not same or last not in ACTIVATIONS:
+        return Target(node.name, activation)
+    full = all(plane.channels == 16 for plane in value.planes[:-1])
+    if not full or value.uniform is None or lw.range_of(add.name, last) is None:
+        return Target(node.name, activation)
+    return Target(add.name, activation, other, last)
+
+
+def _emit_u8(
+    lw: Lowering,
+    node: Node,
+    shape: Shape,
+    target: Target,
+    source: Value,
+    steps: Quantization | None,
+) -> None:
+    """Emit a convolution of u8 planes."""
+    bias, run_args = bias_of(lw, node, shape)
+    if steps is None:
+        target = Target(node.name, target.activation)
+        out = lw.draft.float_value(shape.o, shape.grid)
+    else:
+        out = lw.draft.u8_value(shape.o, shape.grid, steps)
+    plain = _is_plain(lw, node, target, source, steps, bias) and not run_args
+    args = geometry(shape) | run_args
+    values: tuple[Value, ...] = (source, out)
+    args |= {"in": Table(source.blocks), "floats": int(out.floats)}
+    args |= _epilogue(lw, target, out, steps, plain)
+    if target.other:
+        values += (lw.u8[target.other],)
+    weights = lw.model.weights[node.inputs[1]]
+    pack = Packing(lw.draft, bias, steps if plain else None, lambda: weights.decode())
+    narrow = out.floats and shape.o < BLOCK and shape.same_3x3 and not run_args
+    if narrow:
+        kernel, units = "conv_narrow", shape.grid.height
+        args |= pack_narrow(pack, shape, source)
+        scratch = 0
+    elif shape.same_3x3:
+        kernel, units = "conv_winograd", -(-shape.grid.height // 4)
+        args |= pack_winograd(pack, shape, source)
+        scratch = TAPS * GROUP * (len(source.blocks) * 16 + 32)
+    else:
+        kernel, units = "conv_direct", shape.grid.height
+        args |= pack_direct(pack, shape, source)
+        scratch = GROUP * 16 * shape.taps * len(source.blocks)
+    lw.emit(kernel, units, args, values, scratch=scratch, macs=shape.macs, name=target.name)
+    (lw.floats if out.floats else lw.u8)[target.name] = out
+    if target.other:
+        lw.done.add(target.name)
+
+
+def _is_plain(
+    lw: Lowering,
+    node: Node,
+    target: Target,
+    source: Value,
+    steps: Quantization | None,
+    bias: np.ndarray,
+) -> bool:
+    """Return whether scale, bias and saturation are all that happens to the sums."""
+    if steps is None or target.other or target.activation not in ("", "Relu", "Relu6"):
+        return False
+    weights = lw.model.weights[node.inputs[1]].decode()
+    most = max(q.scale for q in source.quantizations) * 255.0
+    sums = np.abs(weights).reshape(len(weights), -1).sum(axis=1).max(initial=0.0) * most
+    return bool(sums + np.abs(bias).max(initial=0.0) < PLAIN_LIMIT * steps.scale)
+
+
+def _epilogue(
+    lw: Lowering, target: Target, out: Value, steps: Quantization | None, plain: bool
+) -> dict[str, Argument]:
+    args: dict[str, Argument] = {"plain": int(plain), "activation": ACTIVATIONS[target.activation]}
+    args["out"] = Table(out.places if out.floats else out.blocks)
+    if steps is not None:
+        args |= {"steps": 1.0 / steps.scale, "zero": float(steps.zero)}
+    if target.other:
+        other = lw.u8[target.other]
+        q = other.uniform
+        assert q is not None
+        args["residual"] = Table(other.blocks)
+        args["residual_scale"], args["residual_offset"] = q.scale, -q.zero * q.scale
+        args["pitch_residual"] = other.grid.pitch
+        args["activation_last"] = ACTIVATIONS[target.activation_last]
+    return args
+
+
+def _emit_stem(
+    lw: Lowering, node: Node, shape: Shape, target: Target, source: Value, steps: Quantization
+) -> None:
+    """Emit the convolution of the float input image to u8."""
+    low, high = lw.model.ranges[node.inputs[0]]
+    in_scale = max(abs(low), abs(high), 1e-20) / STEM_LIMIT
+    bias, run_args = bias_of(lw, node, shape)
+    out = lw.draft.u8_value(shape.o, shape.grid, steps)
+    plain = target.activation in ("", "Relu", "Relu6") and not run_args
+    weights = lw.model.weights[node.inputs[1]]
+    pack = Packing(lw.draft, bias, steps if plain else None, lambda: weights.decode())
+    args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
+    args |= pack_stem(pack, shape, in_scale)
+    args |= {"in": Table(source.places), "in_steps": 1.0 / in_scale, "channels_in": shape.per_group}
+    width = (shape.grid.width - 1) * shape.strides[1]
+    width += (shape.kernel[1] - 1) * shape.dilations[1] + 1
+    rows = shape.per_group * shape.kernel[0] * max(width, shape.pads[1]) * 2 + 64
+    scratch = blocks_for(shape.per_group * shape.taps) * GROUP * 16 + rows
+    lw.emit(
+        "conv_stem",
+        shape.grid.height,
+        args,
+        (source, out),
+        scratch=scratch,
+        macs=shape.macs,
+        name=target.name,
+    )
+    lw.u8[target.name] = out
+
+
+def _emit_float(lw: Lowering, node: Node, shape: Shape, target: Target, source: Value) -> None:
+    """Emit a convolution of floats."""
+    bias, run_args = bias_of(lw, node, shape)
+    out = lw.draft.float_value(shape.o, shape.grid)
+    blocks = blocks_for(shape.o)
+    padded = np.zeros((bias.shape[1], blocks * BLOCK), "<f4")  # (runs, outputs)
+    padded[:, : shape.o] = bias.T
+    weights = lw.model.weights[node.inputs[1]].decode()
+    args = geometry(shape) | run_args
+    args |= {
+        "in": Table(source.places),
+        "out": Table(out.places),
+        "weights": np.ascontiguousarray(weights, "<f4").tobytes(),
+        "bias": padded.tobytes(),
+        "groups": shape.groups,
+        "blocks_out": blocks,
+        "channels_in": source.channels,
+        "activation": ACTIVATIONS[target.activation],
+        "floats": 1,
+    }
+    scratch = shape.per_group * shape.taps * 8 * 4
+    lw.emit(
+        "conv_float",
+        shape.grid.height,
+        args,
+        (source, out),
+        scratch=scratch,
+        macs=shape.macs,
+        name=target.name,
+    )
+    lw.floats[target.name] = out

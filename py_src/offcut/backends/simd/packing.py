@@ -1,0 +1,182 @@
+"""Packing of convolution weights: which op of kernels/pack.c makes them, and from what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from offcut.backends.simd.conv_shape import Shape, blocks_for
+from offcut.backends.simd.draft import Argument, Draft, Pack
+from offcut.backends.simd.values import BLOCK, Quantization, Value
+
+__all__ = [
+    "STEM_LIMIT",
+    "TAPS",
+    "Packing",
+    "pack_direct",
+    "pack_narrow",
+    "pack_stem",
+    "pack_winograd",
+]
+
+TAPS = 36
+STEM_LIMIT = 8191  # largest |input| of conv_stem
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """What all packing ops of one convolution share. steps: folded in when the conv is plain."""
+
+    draft: Draft
+    bias: np.ndarray  # f32 (o, runs)
+    steps: Quantization | None
+    source: Callable[[], np.ndarray]
+
+    def add(
+        self,
+        kernel: str,
+        blocks: int,
+        lanes: np.ndarray,
+        factors: np.ndarray,
+        *,
+        row: int,
+        limit: int,
+        weight_bytes: int,
+        scale_bytes: int,
+        scratch: int,
+    ) -> dict[str, Argument]:
+        """Add one op for all outputs; return the arguments that tell where its results are."""
+        draft, runs = self.draft, self.bias.shape[1]
+        outputs = np.full(blocks * BLOCK, -1, "<i4")
+        outputs[: len(self.bias)] = np.arange(len(self.bias))
+        packed: dict[str, Argument] = {
+            "weights": draft.region(weight_bytes),
+            "scales": draft.region(scale_bytes),
+        }
+        bias = draft.region(runs * blocks * BLOCK * 4)
+        args: dict[str, Argument] = {
+            "row": row,
+            "lanes": lanes.astype("<i4").tobytes(),
+            "factors": factors.astype("<f4").tobytes(),
+            "lanes_in": len(lanes),
+            "outputs": outputs.tobytes(),
+            "blocks_out": blocks,
+            "runs": runs,
+            "bias": np.ascontiguousarray(self.bias, "<f4").tobytes(),
+            "bias_stride": blocks * BLOCK,
+            "limit": limit,
+            "steps": 1.0 / self.steps.scale if self.steps else 1.0,
+            "zero": float(self.steps.zero) if self.steps else 0.0,
+            "bias_packed": bias,
+        }
+        draft.packs.append(
+            Pack(kernel, blocks, args | packed, self.source, row * len(self.bias), scratch)
+        )
+        return packed | {"bias": bias, "blocks_out": blocks}
+
+
+def _lane_factors(source: Value) -> np.ndarray:
+    """Return f32 (lanes, 2): each input lane's scale, and what its zero point stands for."""
+    channels = [(q.scale, -q.zero * q.scale) for q in source.quantizations]
+    return np.array([channels[i] if i >= 0 else (0.0, 0.0) for i in source.lanes], np.float64)
+
+
+def pack_winograd(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
+    blocks, lanes = blocks_for(shape.o), np.array(source.lanes)
+    args = pack.add(
+        "pack_winograd",
+        blocks,
+        lanes,
+        _lane_factors(source),
+        row=shape.per_group * 9,
+        limit=255,
+        weight_bytes=blocks * TAPS * len(lanes) * BLOCK * 2,
+        scale_bytes=blocks * TAPS * BLOCK * 4,
+        scratch=len(lanes) * (9 + TAPS) * 4,
+    )
+    return args | {"blocks_in": len(source.blocks)}
+
+
+def _tap_lanes(shape: Shape, source: Value, order: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return lanes (inputs,) and factors (inputs, 2) of all taps of all lanes of `source`.
+
+    order: "taps first" is [taps][blocks][8], "blocks first" is [blocks][taps][8].
+    """
+    lanes = np.array(source.lanes).reshape(-1, BLOCK)  # (blocks, 8)
+    taps = np.arange(shape.taps)
+    index = np.where(lanes < 0, -1, lanes * shape.taps)[None] + taps[:, None, None]
+    index = np.where(lanes[None] < 0, -1, index)  # (taps, blocks, 8)
+    factors = np.broadcast_to(_lane_factors(source).reshape(1, -1, BLOCK, 2), (*index.shape, 2))
+    if order == "blocks first":
+        index, factors = index.swapaxes(0, 1), factors.swapaxes(0, 1)
+    return index.reshape(-1), factors.reshape(-1, 2)
+
+
+def pack_direct(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
+    if shape.groups > 1:
+        pack = Packing(pack.draft, pack.bias, pack.steps, _dense(pack.source, shape))
+    blocks = blocks_for(shape.o)
+    lanes, factors = _tap_lanes(shape, source, "taps first")
+    args = pack.add(
+        "pack_direct",
+        blocks,
+        lanes,
+        factors,
+        row=source.channels * shape.taps,
+        limit=255,
+        weight_bytes=blocks * len(lanes) * BLOCK * 2,
+        scale_bytes=blocks * BLOCK * 4,
+        scratch=len(lanes) * 4,
+    )
+    return args | {"blocks_in": len(source.blocks)}
+
+
+def pack_narrow(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
+    lanes, factors = _tap_lanes(shape, source, "blocks first")
+    args = pack.add(
+        "pack_narrow",
+        1,
+        lanes,
+        factors,
+        row=shape.per_group * 9,
+        limit=255,
+        weight_bytes=len(lanes) * BLOCK * 2,
+        scale_bytes=BLOCK * 4,
+        scratch=len(lanes) * 4,
+    )
+    return args | {"blocks_in": len(source.blocks)}
+
+
+def _dense(source: Callable[[], np.ndarray], shape: Shape) -> Callable[[], np.ndarray]:
+    """Return the weights of a grouped convolution as those of an ungrouped one, with zeros."""
+
+    def expand() -> np.ndarray:
+        w = source()
+        dense = np.zeros((shape.o, shape.per_group * shape.groups, *shape.kernel), np.float32)
+        per = shape.o // shape.groups
+        for g in range(shape.groups):
+            rows, first = slice(g * per, (g + 1) * per), g * shape.per_group
+            dense[rows, first : first + shape.per_group] = w[rows]
+        return dense
+
+    return expand
+
+
+def pack_stem(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
+    """Pack for conv_stem: [channels][taps] in the weights' own order, padded to blocks."""
+    inputs, blocks = shape.per_group * shape.taps, blocks_for(shape.o)
+    lanes = np.full(blocks_for(inputs) * BLOCK, -1)
+    lanes[:inputs] = np.arange(inputs)
+    return pack.add(
+        "pack_direct",
+        blocks,
+        lanes,
+        np.array([(in_scale, 0.0)] * len(lanes)),
+        row=inputs,
+        limit=STEM_LIMIT,
+        weight_bytes=blocks * len(lanes) * BLOCK * 2,
+        scale_bytes=blocks * BLOCK * 4,
+        scratch=len(lanes) * 4,
+    )

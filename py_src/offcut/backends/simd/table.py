@@ -1,0 +1,78 @@
+"""The op table's layout, the same as in kernels/program.h (a test compares the two).
+
+An op is its kernel's number, its pieces of work, how many pieces a thread takes at a time, a
+counter, and the kernel's arguments: little-endian words, padded to OP_BYTES.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+__all__ = ["CONTROL_BYTES", "KERNELS", "LAYOUTS", "OP_BYTES", "pack_control", "pack_op"]
+
+OP_BYTES = 192
+CONTROL_BYTES = 64
+
+LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, code as in struct
+    "conv": """in:I out:I residual:I weights:I scales:I bias:I row_runs:I column_runs:I runs:I
+        groups:I blocks_in:I blocks_out:I channels_in:I channels_out:I h_in:i w_in:i h_out:i
+        w_out:i kernel_h:i kernel_w:i stride_h:i stride_w:i dilation_h:i dilation_w:i pad_top:i
+        pad_left:i pitch_in:I pitch_out:I pitch_residual:I floats:I plain:I activation:I
+        activation_last:I residual_scale:f residual_offset:f steps:f zero:f in_steps:f""",
+    "pool": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i kernel_h:i kernel_w:i stride_h:i
+        stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i pitch_in:I pitch_out:I
+        count_padding:I h_end:i w_end:i""",
+    "resize": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i pitch_in:I pitch_out:I rows:I
+        columns:I doubling:I""",
+    "add": """a:I b:I out:I planes:I h:i w:i pitch_a:I pitch_b:I pitch_out:I scale_a:i scale_b:i
+        offset:i shift:i least:I zero:I""",
+    "convert": "in:I out:I channels:I h:i w:i pitch:I parameters:I",
+    "elementwise": "a:I b:I out:I channels:I w:i activation:I",
+    "pack": """source:I row:I lanes:I factors:I lanes_in:I outputs:I blocks_out:I runs:I bias:I
+        bias_stride:I limit:I steps:f zero:f weights:I scales:I bias_packed:I""",
+}
+FIELDS = {
+    layout: [tuple(field.split(":")) for field in text.split()] for layout, text in LAYOUTS.items()
+}
+FORMATS = {
+    layout: struct.Struct("<4I" + "".join(code for _, code in fields))
+    for layout, fields in FIELDS.items()
+}
+
+KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of program.c
+    "conv_winograd": "conv",
+    "conv_direct": "conv",
+    "conv_stem": "conv",
+    "conv_narrow": "conv",
+    "conv_float": "conv",
+    "max_pool": "pool",
+    "average_pool": "pool",
+    "resize_linear": "resize",
+    "resize_nearest": "resize",
+    "add_u8": "add",
+    "dequantize": "convert",
+    "quantize": "convert",
+    "resize_float": "resize",
+    "elementwise_float": "elementwise",
+    "pack_winograd": "pack",
+    "pack_direct": "pack",
+    "pack_narrow": "pack",
+}
+NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}
+
+
+def pack_op(kernel: str, units: int, chunk: int, args: Mapping[str, float]) -> bytes:
+    """Return the op's bytes; arguments that are left out are 0."""
+    layout = KERNELS[kernel]
+    names = FIELDS[layout]
+    assert args.keys() <= {name for name, _ in names}, (kernel, args.keys())
+    words = [args.get(name, 0) for name, _ in names]
+    head = (NUMBERS[kernel], units, chunk, 0)
+    return FORMATS[layout].pack(*head, *words).ljust(OP_BYTES, b"\0")
+
+
+def pack_control(*, threads: int, ops: int, scratch: int, scratch_size: int) -> bytes:
+    """Return the control block: counters at 0, number of threads, offsets of ops and scratch."""
+    words = (0, 0, 0, 0, threads, ops, 0, 0, scratch, scratch_size)
+    return struct.pack(f"<{len(words)}I", *words).ljust(CONTROL_BYTES, b"\0")

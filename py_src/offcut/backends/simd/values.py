@@ -1,0 +1,138 @@
+"""How a value of the graph lies in the kernels' memory: u8 planes of 16 channels, or floats.
+
+kernels/program.h draws a plane. Offsets are relative to a buffer, whose place the arena's plan
+decides later; a (buffer, offset) pair is called a place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["BLOCK", "CELL", "Grid", "Place", "Plane", "Quantization", "Value", "quantization"]
+
+CELL = 16  # channels of a plane; bytes of one pixel
+BLOCK = 8  # channels of a half plane, which the convolutions work on
+
+Place = tuple[int, int]  # buffer, offset in it
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """real = (u8 - zero) * scale."""
+
+    scale: float
+    zero: int
+
+
+def quantization(low: float, high: float, activation: str = "") -> Quantization:
+    """Return the scale that covers [low, high] and 0, as far as `activation` reaches there."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    if activation in ("Relu", "Relu6", "Sigmoid"):
+        low = 0.0
+    if activation in ("Relu6", "Sigmoid"):
+        high = min(high, 6.0 if activation == "Relu6" else 1.0)
+    scale = (high - low) / 255.0
+    if scale < 1e-30:
+        return Quantization(1.0, 0)
+    return Quantization(scale, round(-low / scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The size of a feature map, and of a u8 plane that holds it with its border."""
+
+    height: int
+    width: int
+
+    @property
+    def pitch(self) -> int:
+        """Bytes from one row to the next."""
+        return (-(-self.width // 4) * 4 + 2) * CELL
+
+    @property
+    def plane_bytes(self) -> int:
+        """Bytes of a plane."""
+        return (-(-self.height // 4) * 4 + 2) * self.pitch
+
+    @property
+    def origin(self) -> int:
+        """Where cell (0, 0) lies in a plane."""
+        return self.pitch + CELL
+
+    @property
+    def channel_bytes(self) -> int:
+        """Bytes of one float channel."""
+        return self.height * self.width * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Up to 16 channels of a u8 value, or one channel of a float value (quantization unused)."""
+
+    place: Place  # of cell (0, 0), or of the channel's first float
+    channels: int
+    quantization: Quantization = Quantization(1.0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value of shape (1, channels, height, width) as a list of planes."""
+
+    floats: bool
+    grid: Grid
+    planes: tuple[Plane, ...]
+
+    @property
+    def channels(self) -> int:
+        """The number of channels, without padding."""
+        return sum(plane.channels for plane in self.planes)
+
+    @property
+    def buffers(self) -> tuple[int, ...]:
+        """The buffers that hold the value."""
+        return tuple(dict.fromkeys(plane.place[0] for plane in self.planes))
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The place of each plane."""
+        return tuple(plane.place for plane in self.planes)
+
+    @property
+    def blocks(self) -> tuple[Place, ...]:
+        """The place of each half plane that has a channel."""
+        return tuple(
+            (plane.place[0], plane.place[1] + half)
+            for plane in self.planes
+            for half in ((0, BLOCK) if plane.channels > BLOCK else (0,))
+        )
+
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """For each channel of `blocks`, which channel of the value it is; -1 for padding."""
+        lanes: list[int] = []
+        first = 0
+        for plane in self.planes:
+            room = 2 * BLOCK if plane.channels > BLOCK else BLOCK
+            lanes += [first + i if i < plane.channels else -1 for i in range(room)]
+            first += plane.channels
+        return tuple(lanes)
+
+    @property
+    def channel_places(self) -> tuple[Place, ...]:
+        """The place of each channel's first byte."""
+        return tuple(
+            (plane.place[0], plane.place[1] + i)
+            for plane in self.planes
+            for i in range(plane.channels)
+        )
+
+    @property
+    def quantizations(self) -> tuple[Quantization, ...]:
+        """The quantization of each channel."""
+        return tuple(p.quantization for p in self.planes for _ in range(p.channels))
+
+    @property
+    def uniform(self) -> Quantization | None:
+        """The quantization that all planes share, None when they differ."""
+        first = self.planes[0].quantization
+        return first if all(plane.quantization == first for plane in self.planes) else None
