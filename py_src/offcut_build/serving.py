@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from offcut_build import dist
 from offcut_build.command import run
 from offcut_build.tree import Tree
@@ -18,4 +21,8 @@ def serve(tree: Tree, *, port: int | None, open_page: bool) -> int:
     call = [str(tree.python), "-m", "offcut.serve", str(folder)]
     call += [] if port is None else ["--port", str(port)]
     call += ["--open"] if open_page else []
+    if os.name == "posix":  # become the server, so that whoever ends this process ends it too
+        os.chdir(tree.root)
+        sys.stdout.flush()
+        os.execv(call[0], call)
     return run(call, where=tree.root)
