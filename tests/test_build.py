@@ -166,3 +166,9 @@ def test_nothing_that_can_be_made_again_is_in_the_repository() -> None:
 
     assert not [n for n in names if n.startswith((".cache/", ".venv/", "dist/"))]
     assert not [n for n in names if n.endswith((".whl", ".wasm", ".onnx", ".pyc"))]
+
+
+def test_pytest_collects_the_build_tests_too() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
+
+    assert "build" not in settings["ini_options"]["norecursedirs"]
