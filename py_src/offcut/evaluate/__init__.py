@@ -1,0 +1,1 @@
+"""Quality, measured: metrics of masks and mattes, and their means over a folder of photos."""
