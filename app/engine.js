@@ -4,7 +4,7 @@ import { Bridge } from "./bridge.js";
 import { Failure } from "./failure.js";
 
 /** @typedef {import("./boot.js").Progress} Progress */
-/** @typedef {{model: string, backend: string, threads: number | null}} Choice "" and null: any */
+/** @typedef {{model: string, backend: string, threads: string}} Choice "" leaves it to Offcut */
 /**
  * @typedef {object} Info What `open_model` answers.
  * @property {string} model

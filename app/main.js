@@ -23,10 +23,13 @@ const known = {
   mishap: /** @type {Failure | null} */ (null), // a drop or a sample that led to no photo
 };
 
+/** Failures that come again however often one tries. */
+const FINAL = new Set(["ImageError", "BackendError", "UnknownModelError"]);
+
 const query = new URLSearchParams(location.search);
 const choice = {
   backend: query.get("backend") ?? "",
-  threads: query.get("threads"),
+  threads: query.get("threads") ?? "",
   model: query.get("model") ?? "",
 };
 
@@ -56,7 +59,7 @@ function show() {
   root.dataset.state = stateOf(failure);
   if (known.info) showStatus(known.info, lastTimes());
   showFailure(failure, {
-    retry: failure?.type !== "ImageError",
+    retry: !FINAL.has(failure?.type ?? ""),
     automatic: Boolean(location.search) && failure === known.failure,
   });
   const bench = /** @type {HTMLElement} */ (document.querySelector(".bench"));

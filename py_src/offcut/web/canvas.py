@@ -1,0 +1,117 @@
+"""Pixels in and pictures out by means of the browser: its decoders, its canvas, its deflate.
+
+A canvas gives opaque pixels back exactly, unless a privacy mode adds noise: `is_exact` finds out.
+Pixels with partial alpha it changes (they are stored premultiplied), so such photos are decoded by
+Pillow, and results are never made by a canvas. Only what is merely shown passes through one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import js
+import numpy as np
+from pyodide.ffi import JsException, to_js
+
+from offcut.web.sniff import check_size
+
+__all__ = ["deflate", "is_exact", "read_pixels", "shrink", "to_blob"]
+
+BAND_PIXELS = 1 << 22  # read at a time, so that a large photo is in memory once, not thrice
+NOISE_SIDE = 256  # pixels; farbling changes few of them
+
+
+async def read_pixels(photo: Any, name: str) -> np.ndarray | None:
+    """Return a Blob's pixels, u8 RGBA (H, W, 4), turned by EXIF, in sRGB.
+
+    None when the browser cannot decode it. All engines apply EXIF orientation here by themselves.
+    Raises ImageError when the decoded photo is too large.
+    """
+    try:
+        bitmap = await js.createImageBitmap(photo)
+    except JsException:
+        return None
+    try:
+        width, height = bitmap.width, bitmap.height
+        check_size((width, height), name)
+        pixels = np.empty((height, width, 4), np.uint8)  # (H, W, 4)
+        rows = max(1, min(height, BAND_PIXELS // width))
+        context = _context(width, rows)
+        for top in range(0, height, rows):
+            band = pixels[top : top + rows]  # (rows, W, 4), a view
+            context.clearRect(0, 0, width, rows)
+            context.drawImage(bitmap, 0, -top)
+            context.getImageData(0, 0, width, band.shape[0]).data.assign_to(band)
+            await asyncio.sleep(0)
+    finally:
+        bitmap.close()
+    return pixels
+
+
+def is_exact() -> bool:
+    """Tell whether this browser's canvas gives back opaque pixels as they were put in."""
+    counter = np.arange(NOISE_SIDE * NOISE_SIDE * 4, dtype=np.uint32)
+    noise = (counter * np.uint32(2654435761) >> np.uint32(24)).astype(np.uint8)
+    noise[3::4] = 255
+    back = np.empty_like(noise)
+    context = _context(NOISE_SIDE, NOISE_SIDE)
+    clamped = js.Uint8ClampedArray.new(noise.size)
+    clamped.assign(noise)
+    context.putImageData(js.ImageData.new(clamped, NOISE_SIDE), 0, 0)
+    context.getImageData(0, 0, NOISE_SIDE, NOISE_SIDE).data.assign_to(back)
+    return bool(np.array_equal(noise, back))
+
+
+async def shrink(picture: Any, size: tuple[int, int], limit: int) -> Any:
+    """Return a Blob of at most `limit` pixels that shows `picture`, or None when it is that small.
+
+    size: the picture's width and height.
+    """
+    width, height = size
+    if width * height <= limit:
+        return None
+    scale = (limit / (width * height)) ** 0.5
+    small = max(1, int(width * scale)), max(1, int(height * scale))
+    bitmap = await js.createImageBitmap(picture)
+    try:
+        context = _context(*small, read=False)
+        context.imageSmoothingQuality = "medium"
+        context.drawImage(bitmap, 0, 0, *small)
+    finally:
+        bitmap.close()
+    # Safari knows no WebP here and makes a PNG instead, which is as good.
+    return await context.canvas.convertToBlob(_object(type="image/webp", quality=0.9))
+
+
+async def deflate(
+    chunks: Iterable[bytes | memoryview], pause: Callable[[], Awaitable[None]]
+) -> bytes:
+    """Return the zlib stream of `chunks`, compressed by the browser beside Python.
+
+    pause: awaited between chunks; may raise Cancelled.
+    """
+    stream = js.CompressionStream.new("deflate")
+    writer = stream.writable.getWriter()
+    packed = js.Response.new(stream.readable).arrayBuffer()
+    for chunk in chunks:
+        await writer.ready
+        await writer.write(to_js(chunk))
+        await pause()
+    await writer.close()
+    return bytes((await packed).to_bytes())
+
+
+def to_blob(data: bytes, kind: str) -> Any:
+    """Return a Blob of `data` with the MIME type `kind`."""
+    return js.Blob.new([to_js(memoryview(data))], _object(type=kind))
+
+
+def _context(width: int, height: int, *, read: bool = True) -> Any:
+    canvas = js.OffscreenCanvas.new(width, height)
+    return canvas.getContext("2d", _object(willReadFrequently=read))
+
+
+def _object(**fields: object) -> Any:
+    return to_js(fields, dict_converter=js.Object.fromEntries)

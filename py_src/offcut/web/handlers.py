@@ -1,0 +1,197 @@
+"""The page's requests: each `@method` answers one; app/bridge.js describes the protocol.
+
+worker.js makes one Service and hands it every message. A handler takes the service, the message's
+params and a `Report`; what it returns becomes the reply, what it raises becomes the error. To add
+a request: one decorated function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import js
+from pyodide.ffi import to_js
+
+from offcut import container
+from offcut.download import fetch_index, fetch_model
+from offcut.errors import BackendError, Cancelled, OffcutError
+from offcut.pipeline import Options, cut_out
+from offcut.session import Session, open_session
+from offcut.web import photo as photos
+from offcut.web.network import patch_urllib
+
+__all__ = ["METHODS", "Report", "Service", "method"]
+
+FOLDER = Path("/tmp/offcut")  # in the worker's memory
+YIELD_EVERY = 0.03  # seconds between looks at the page's messages
+RESTART = "reload the page"
+
+
+@dataclass(slots=True)
+class Service:
+    """What the worker keeps between messages."""
+
+    root: str  # the bundle's address, with a final slash
+    post: Callable[[Any], None]  # to the page
+    load_package: Callable[[str], Awaitable[None]]  # of the bundle, by name
+    session: Session | None = None
+    cancelled: set[int] = field(default_factory=set)
+    tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+
+    def accept(self, message: Any) -> None:
+        """Begin to answer a message {id, method, params}."""
+        number = int(message.id)
+        name, params = str(message.method), message.params.to_py(depth=1)
+        self.tasks[number] = asyncio.ensure_future(self._answer(number, name, params))
+
+    def cancel(self, number: int) -> None:
+        """Let the call `number` raise Cancelled where it next reports."""
+        if number in self.tasks:
+            self.cancelled.add(number)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Post a message to the page."""
+        self.post(to_js(message, dict_converter=js.Object.fromEntries))
+
+    async def _answer(self, number: int, name: str, params: Mapping[str, Any]) -> None:
+        try:
+            result = await METHODS[name](self, params, Report(self, number))
+            self.send({"id": number, "result": result})
+        except Exception as error:  # whatever it is, the page is told
+            self.send({"id": number, "error": _describe(error)})
+        finally:
+            self.tasks.pop(number, None)
+            self.cancelled.discard(number)
+
+
+@dataclass(slots=True)
+class Report:
+    """Tells the page how far a call is, lets messages in, and raises Cancelled on request."""
+
+    service: Service
+    number: int
+    unit: str = "steps"
+    last: float = 0.0
+
+    async def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report, unless something was reported just now."""
+        now = time.monotonic()
+        if now - self.last < YIELD_EVERY and 0 < done < total:
+            return
+        self.last = now
+        progress = {"stage": stage, "done": done, "total": total, "unit": self.unit}
+        self.service.send({"id": self.number, "progress": progress})
+        await asyncio.sleep(0)
+        if self.number in self.service.cancelled:
+            raise Cancelled("cancelled")
+
+
+Handler = Callable[[Service, Mapping[str, Any], Report], Awaitable[Any]]
+METHODS: dict[str, Handler] = {}
+
+
+def method(function: Handler) -> Handler:
+    """Let the page call `function` by its name."""
+    METHODS[function.__name__] = function
+    return function
+
+
+@method
+async def open_model(service: Service, params: Mapping[str, Any], report: Report) -> Any:
+    """Download and compile a model. params: model, backend, threads; "" leaves it to us."""
+    threads = _thread_count(params.get("threads"))
+    patch_urllib()
+    index = await fetch_index(service.root + "models/index.json")
+    entry = index.find(str(params.get("model") or ""))
+    report.unit = "bytes"
+
+    async def progress(done: int, total: int) -> None:
+        await report("model", done, total)
+
+    path = await fetch_model(entry, service.root + "models", FOLDER, progress=progress)
+    report.unit = "steps"
+    await report("compile", 0, 1)
+    model = container.read(path.read_bytes(), entry.file)
+    path.unlink()  # the file is in memory too, and no longer needed
+    if service.session:
+        service.session.close()
+    backend = str(params.get("backend") or "auto")
+    service.session = await open_session(model, name=entry.name, backend=backend, threads=threads)
+    if threads not in (None, service.session.threads):
+        raise BackendError(
+            f"backend {service.session.backend} runs {service.session.threads} thread(s) here, "
+            f"not {threads}",
+            remedy="leave the number of threads to Offcut",
+        )
+    return await info(service, {}, report)
+
+
+@method
+async def info(service: Service, params: Mapping[str, Any], report: Report) -> Any:
+    """Return what is running: model, title, backend, threads, and why others were skipped."""
+    session = _session(service)
+    return {
+        "model": session.name,
+        "title": session.model.card.title,
+        "backend": session.backend,
+        "threads": session.threads,
+        "skipped": dict(session.skipped),
+    }
+
+
+@method
+async def remove(service: Service, params: Mapping[str, Any], report: Report) -> Any:
+    """Cut the subject out of a photo. params: file, a Blob; name, of the file.
+
+    Returns png and preview (a smaller picture, or None), both Blobs; name, width, height, and
+    milliseconds per stage.
+    """
+    session, name = _session(service), str(params["name"])
+    begin = time.perf_counter()
+    await report("decode", 0, 1)
+    image = await photos.decode(params["file"], name, service.load_package)  # u8 (H, W, 4)
+    decoded = time.perf_counter()
+    cutout = await cut_out(image, session, report)
+    await report("compose", 0, 1)
+    result = cutout.compose(Options())  # u8 (H, W, 4)
+    composed = time.perf_counter()
+    await report("encode", 0, 1)
+    picture = await photos.encode(result, report)
+    spent = {"decode": (decoded - begin) * 1e3} | cutout.milliseconds
+    return picture | {
+        "name": photos.name_of_result(name),
+        "width": result.shape[1],
+        "height": result.shape[0],
+        "milliseconds": spent | {"encode": (time.perf_counter() - composed) * 1e3},
+    }
+
+
+def _session(service: Service) -> Session:
+    if service.session is None:
+        raise OffcutError("no model is open", remedy=RESTART)
+    return service.session
+
+
+def _thread_count(value: Any) -> int | None:
+    if not value:
+        return None
+    text = str(value)
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise BackendError(f"threads is {text!r}", remedy="ask for a whole number from 1 to 64")
+    return int(text)
+
+
+def _describe(error: Exception) -> dict[str, str]:
+    """Return an exception as the protocol's {type, message, remedy}."""
+    kind, text = type(error).__name__, str(error)
+    if isinstance(error, OffcutError):
+        return {"type": kind, "message": text, "remedy": error.remedy}
+    if isinstance(error, MemoryError):
+        remedy = "close other tabs, or choose a smaller photo"
+        return {"type": kind, "message": "the photo does not fit into memory", "remedy": remedy}
+    return {"type": "UnexpectedError", "message": f"{kind}: {text}", "remedy": RESTART}

@@ -1,0 +1,74 @@
+"""A photo's way in and its cutout's way out: which decoder, which checks, which name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from pyodide.ffi import JsException
+
+from offcut.errors import DownloadError, ImageError
+from offcut.pipeline import Report
+from offcut.web import canvas, sniff
+
+__all__ = ["decode", "encode", "name_of_result"]
+
+PREVIEW_PIXELS = 4_000_000  # what a phone can show twice without trouble
+PILLOW_READS = ("PNG", "JPEG", "GIF", "WebP", "BMP", "TIFF")
+
+LoadPackage = Callable[[str], Awaitable[None]]
+
+
+async def decode(photo: Any, name: str, load_package: LoadPackage) -> np.ndarray:
+    """Return a Blob's pixels, u8 RGBA (H, W, 4), turned by EXIF.
+
+    The browser decodes; Pillow does where the browser cannot or where a canvas would alter pixels:
+    partial alpha, or noise against fingerprinting. Raises ImageError and DownloadError.
+    """
+    data = bytes((await photo.arrayBuffer()).to_bytes())
+    header = sniff.read_header(data, name)
+    if header.size is not None:
+        sniff.check_size(header.size, name)
+    sniff.check_whole(data, header, name)
+    exact = canvas.is_exact()
+    pixels = await canvas.read_pixels(photo, name) if exact else None
+    if pixels is not None and not (header.transparent and pixels[..., 3].min() < 255):
+        return pixels
+    if header.kind in PILLOW_READS:
+        return await _decode_with_pillow(data, name, load_package)
+    if pixels is not None:
+        return pixels  # AVIF and the like: colours under partial alpha are rounded
+    raise ImageError(
+        f"{name} is {header.kind}, which this browser cannot decode"
+        + ("" if exact else " for a page without adding noise to it"),
+        remedy="save it as JPEG or PNG, or open this page in another browser",
+    )
+
+
+async def _decode_with_pillow(data: bytes, name: str, load_package: LoadPackage) -> np.ndarray:
+    try:
+        await load_package("pillow")
+    except JsException as error:
+        raise DownloadError(
+            f"{name} needs one more part of Offcut: {error}", remedy="check the connection"
+        ) from error
+    from offcut.imaging import files
+
+    return files.decode(data, name)
+
+
+async def encode(pixels: np.ndarray, report: Report) -> dict[str, Any]:
+    """Return {"png", "preview"} of u8 RGBA (H, W, 4); the preview is None when it is not needed."""
+    from offcut.imaging import png
+
+    data = png.encode(pixels)
+    picture = canvas.to_blob(data, "image/png")
+    size = pixels.shape[1], pixels.shape[0]
+    return {"png": picture, "preview": await canvas.shrink(picture, size, PREVIEW_PIXELS)}
+
+
+def name_of_result(name: str) -> str:
+    """Return `photo-offcut.png` for `photo.jpg`."""
+    return f"{PurePosixPath(name).stem or 'photo'}-offcut.png"
