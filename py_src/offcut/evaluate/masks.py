@@ -29,11 +29,11 @@ def iou(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def f_curve(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the F-measure (beta^2 = 0.3) of prediction >= t/255 for t = 255, ..., 0; float64 (256,).
+    """Return the F-measure (beta^2 = 0.3) of the mask in 8 bits >= t, t = 255, ..., 0; float64 (256,).
 
     The mean of these curves over a data set has its maximum at the set's maximal F-measure.
     """
-    levels = np.floor(prediction * 255).astype(np.intp)
+    levels = np.rint(prediction * 255).astype(np.intp)  # as an 8-bit mask has them
     hits = np.bincount(levels[truth], minlength=256)[::-1].cumsum()
     chosen = np.bincount(levels.ravel(), minlength=256)[::-1].cumsum()
     precision = hits / np.maximum(chosen, 1)
