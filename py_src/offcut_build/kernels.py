@@ -1,7 +1,8 @@
 """Compile the SIMD kernels to WebAssembly: .cache/kernels/*, which dist/ ships as kernels/*.
 
 The compiler is clang in the Python package `ziglang` (dependency group `kernels`). The same
-sources give the same bytes.
+sources give the same bytes. kernels-threads.wasm is the same program for a memory that several
+workers share.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ from offcut_build.command import capture
 from offcut_build.console import megabytes, say
 from offcut_build.tree import Tree
 
-__all__ = ["build"]
+__all__ = ["OUTPUTS", "build", "compile_one"]
 
 SECONDS = 600.0
 FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
 LINK = ["-nostdlib", "-Wl,--no-entry", "-Wl,-s", "-Wl,--import-memory", "-Wl,-z,stack-size=65536"]
-FEATURES = "generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext"
+LINK += ["-Wl,--export=__heap_base", "-Wl,--export=__stack_pointer"]
+FEATURES = "generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext+mutable_globals"
+MOST_MEMORY = 512 << 20  # a shared memory must name its limit; browsers reserve that much address
 OUTPUTS: dict[str, list[str]] = {  # file in dist/kernels/ -> its own flags
     "kernels.wasm": [f"-mcpu={FEATURES}"],
+    "kernels-threads.wasm": [
+        f"-mcpu={FEATURES}+atomics",
+        "-Wl,--shared-memory",
+        f"-Wl,--max-memory={MOST_MEMORY}",
+    ],
 }
 
 
@@ -38,17 +46,21 @@ def build(tree: Tree) -> None:
     there = all((tree.kernels / name).exists() for name in OUTPUTS)
     if there and stamp.read(tree, "kernels").get("key") == key:
         return
-    for name, own in OUTPUTS.items():
-        _compile(tree, sources, name, own)
+    for name in OUTPUTS:
+        out = tree.cache / "kernels.part" / name
+        compile_one(name, python=tree.python, root=tree.root, sources=sources, out=out)
+        stamp.put(tree.kernels / name, out.read_bytes())
+        say(f"kernels/{name}: {megabytes(out.stat().st_size)}")
     stamp.write(tree, "kernels", {"key": key})
 
 
-def _compile(tree: Tree, sources: list[Path], name: str, own: list[str]) -> None:
-    out = tree.cache / "kernels.part" / name
+def compile_one(name: str, *, python: Path, root: Path, sources: list[Path], out: Path) -> None:
+    """Compile one of OUTPUTS to the file `out`, with the ziglang of the interpreter `python`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    compiler = [str(tree.python), "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
-    names = [str(path.relative_to(tree.root)) for path in sources]
-    call = [*compiler, *FLAGS, *own, *LINK, *names, "-o", str(out)]
-    capture(call, where=tree.root, seconds=SECONDS)
-    stamp.put(tree.kernels / name, out.read_bytes())
-    say(f"kernels/{name}: {megabytes(out.stat().st_size)}")
+    compiler = [str(python), "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
+    names = [str(path.relative_to(root)) for path in sources]
+    capture(
+        [*compiler, *FLAGS, *OUTPUTS[name], *LINK, *names, "-o", str(out)],
+        where=root,
+        seconds=SECONDS,
+    )

@@ -26,7 +26,14 @@ from offcut.errors import BackendError
 from offcut.graph import Graph
 from offcut.ops import OPS
 
-__all__ = ["LOWERING", "MOST_THREADS", "compile", "unavailable", "unsupported"]
+__all__ = [
+    "LOWERING",
+    "MOST_THREADS",
+    "compile",
+    "default_threads",
+    "unavailable",
+    "unsupported",
+]
 
 MOST_THREADS = 8  # more than this gains nothing on feature maps of this size
 
@@ -46,7 +53,9 @@ LOWERING: dict[str, Lower] = {
 def unavailable() -> str:
     """Return why the kernels cannot run here, "" when they can."""
     if sys.platform == "emscripten":
-        return "the kernels are not built for the browser yet"
+        from offcut.backends.simd import library_js
+
+        return library_js.obstacle()
     if sys.byteorder != "little":
         return "the kernels need a little-endian machine"
     from offcut.backends.simd import compile_native
@@ -71,12 +80,30 @@ async def compile(
         raise BackendError(f"threads is {threads}, expected 1 to {MOST_THREADS}")
     if precision not in ("auto", "float32"):
         raise BackendError(f"precision is {precision!r}, expected 'auto' or 'float32'")
+    reason = unavailable()
+    if reason:
+        raise BackendError(f"simd: {reason}")
     assembly = assemble(lower(model, LOWERING, quantize=precision == "auto"))
-    count = threads or min(os.cpu_count() or 1, MOST_THREADS)
+    count = threads or default_threads()
     return SimdProgram(model, assembly, await _library(assembly.size(count), count))
 
 
+def default_threads() -> int:
+    """Return how many threads to use when nobody says: one for each processor, up to the most."""
+    if sys.platform == "emscripten":
+        from offcut.backends.simd import library_js
+
+        return min(library_js.most_threads(), MOST_THREADS)
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    return min(os.cpu_count() or 1, MOST_THREADS)
+
+
 async def _library(size: int, threads: int) -> Library:
+    if sys.platform == "emscripten":
+        from offcut.backends.simd import library_js
+
+        return await library_js.open_library(size, threads)
     from offcut.backends.simd import compile_native, library_native
 
     return library_native.NativeLibrary(compile_native.library(), size, threads)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from offcut.backends.simd.table import OP_BYTES
 from offcut.errors import BackendError
 
 __all__ = ["NativeLibrary"]
@@ -27,6 +28,8 @@ class NativeLibrary:
             self._functions = ctypes.CDLL(str(path))
         except OSError as error:
             raise BackendError(f"{path}: cannot be loaded: {error}") from error
+        if self._functions.op_size() != OP_BYTES:
+            raise BackendError(f"{path}: is of another version", remedy="delete it")
         self.threads, self.note = threads, ""
         whole = np.zeros(size + ALIGNMENT, np.uint8)
         skip = -whole.ctypes.data % ALIGNMENT

@@ -76,6 +76,14 @@ EXPORT(serve) void serve(uint8_t *memory, int ith, uint32_t job) {
     }
 }
 
+// Make all helpers that serve return.
+EXPORT(dismiss) void dismiss(uint8_t *memory) {
+    control *c = (control *)memory;
+    __atomic_store_n(&c->stop, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&c->job, 1, __ATOMIC_RELEASE);
+    wake_all(&c->job);
+}
+
 // What Python must know of the build: bytes of an op, and columns of a group.
 EXPORT(op_size) uint32_t op_size(void) { return sizeof(op); }
 EXPORT(group_size) uint32_t group_size(void) { return GROUP; }
