@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 BACKENDS: dict[str, str] = {
+    "simd": "offcut.backends.simd",
     "reference": "offcut.backends.reference",
 }
 
@@ -86,7 +87,7 @@ def load(name: str) -> Backend:
         raise BackendError(
             f"no backend is called {name!r}", remedy=f"choose one of {', '.join(BACKENDS)}"
         )
-    backend: Backend = import_module(path)  # type: ignore[assignment]  # a module as a protocol
+    backend: Backend = import_module(path)
     return backend
 
 

@@ -55,7 +55,7 @@ class JsLibrary:
         self._memory = _memory(_heap(size) + STACK * threads, shared=threads > 1)
         imports = to_js({"env": {"memory": self._memory}}, dict_converter=js.Object.fromEntries)
         self._functions = js.WebAssembly.Instance.new(module, imports).exports
-        heap_base = int(self._functions.__heap_base.value)
+        heap_base = int(js.Reflect.get(self._functions, "__heap_base").value)
         self._base = -(-heap_base // 64) * 64
         self._bytes = js.Uint8Array.new(self._memory.buffer)
         self._stacks = self._base + -(-size // 64) * 64
