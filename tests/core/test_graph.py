@@ -33,7 +33,7 @@ def test_work_counts_each_product_of_a_direct_convolution_once() -> None:
 
 def test_reading_a_value_before_it_is_made_is_refused() -> None:
     late = Graph(GRAPH.nodes[::-1], ("x",), ("z",), SHAPES)
-    with pytest.raises(ModelFormatError, match="second time|before it is made"):
+    with pytest.raises(ModelFormatError, match=r"second time|before it is made"):
         late.check()
 
 

@@ -10,9 +10,9 @@ __all__ = ["nearest"]
 def nearest(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (distance float64, row, column) of the nearest marked pixel; all (h, w).
 
-    marked: bool (h, w), at least one true. Along columns by two sweeps, then along rows by the lower
-    envelope of parabolas. Source: Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled
-    Functions", 2012.
+    marked: bool (h, w), at least one true. Along columns by two sweeps, then along rows by the
+    lower envelope of parabolas. Source: Felzenszwalb and Huttenlocher, "Distance Transforms of
+    Sampled Functions", 2012.
     """
     h, w = marked.shape
     row_of = _nearest_in_column(marked)  # (h, w), -1 where the column has none

@@ -1,7 +1,7 @@
 """Metrics of a predicted mask against a binary ground truth, as salient object detection uses them.
 
-Predictions are float32 (h, w) in [0, 1], truths bool (h, w) of the same size. Each function gives one
-number per photo; `weighted_f` and `structure` follow their papers' published definitions.
+Predictions are float32 (h, w) in [0, 1], truths bool (h, w) of the same size. Each function gives
+one number per photo; `weighted_f` and `structure` follow their papers' published definitions.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def iou(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def f_curve(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the F-measure (beta^2 = 0.3) of the mask in 8 bits >= t, t = 255, ..., 0; float64 (256,).
+    """Return the F-measure (beta^2 = 0.3) of mask >= t for t = 255, ..., 0; float64 (256,).
 
-    The mean of these curves over a data set has its maximum at the set's maximal F-measure.
+    The mask is the prediction in 8 bits. The mean of these curves over a data set has its maximum at the set's maximal F-measure.
     """
     levels = np.rint(prediction * 255).astype(np.intp)  # as an 8-bit mask has them
     hits = np.bincount(levels[truth], minlength=256)[::-1].cumsum()

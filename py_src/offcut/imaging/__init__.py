@@ -1,1 +1,4 @@
-"""Images in and out: reading, resampling, alpha refinement, composition, PNG. numpy only; Pillow optional."""
+"""Images in and out: files, resampling, alpha refinement, composition, PNG.
+
+Only files.py needs Pillow.
+"""

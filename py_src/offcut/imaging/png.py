@@ -1,6 +1,6 @@
 """A PNG encoder: rows filtered in numpy, deflated by zlib. No metadata is written.
 
-    signature, IHDR (size, 8 bits, colour type), IDAT..., IEND; each chunk is length, type, data, CRC
+    signature, IHDR (size, 8 bits, colour type), IDAT..., IEND; a chunk is length, type, data, CRC
 
 A row is stored as the difference to the row above, to the pixel at the left, or as it is: the one
 with the smallest sum of absolute differences, a rule of thumb from the PNG specification.
@@ -50,7 +50,8 @@ def filtered(pixels: np.ndarray) -> Iterator[bytes]:
 
 def _cost(rows: np.ndarray) -> np.ndarray:
     """Return the sum of absolute values of each row, its bytes taken as signed."""
-    return np.abs(rows.view(np.int8).astype(np.int16)).sum(axis=1, dtype=np.int64)
+    signed = rows.view(np.int8).astype(np.int16)
+    return np.asarray(np.abs(signed).sum(axis=1, dtype=np.int64))
 
 
 def wrap(deflated: bytes, shape: tuple[int, ...]) -> bytes:
@@ -59,8 +60,8 @@ def wrap(deflated: bytes, shape: tuple[int, ...]) -> bytes:
     colour = COLOUR_TYPES[shape[2] if len(shape) == 3 else 1]
     parts = [b"\x89PNG\r\n\x1a\n"]
     parts.append(_chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, colour, 0, 0, 0)))
-    for at in range(0, len(deflated), CHUNK):
-        parts.append(_chunk(b"IDAT", deflated[at : at + CHUNK]))
+    starts = range(0, len(deflated), CHUNK)
+    parts += [_chunk(b"IDAT", deflated[at : at + CHUNK]) for at in starts]
     parts.append(_chunk(b"IEND", b""))
     return b"".join(parts)
 

@@ -16,7 +16,7 @@ def postprocess(output: np.ndarray, spec: OutputSpec) -> np.ndarray:
     The map is not stretched to its own extremes: a photo without a subject gives an empty alpha
     instead of amplified noise.
     """
-    alpha = output[0, 0]
+    alpha: np.ndarray = output[0, 0]
     if spec.activation == "sigmoid":
         alpha = sigmoid(alpha)
-    return np.clip(np.nan_to_num(alpha), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(np.nan_to_num(alpha), 0, 1), np.float32)

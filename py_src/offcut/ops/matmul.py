@@ -16,8 +16,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     p of some hundreds, matmul 0.5 to 1.3. Elsewhere einsum keeps the result the same whatever BLAS
     numpy has, and away from BLAS threads, which fight each other on a busy machine.
     """
-    result: np.ndarray = np.einsum("...cp,...oc->...op", b, a)
-    return result
+    return np.einsum("...cp,...oc->...op", b, a)
 
 
 @op("MatMul")

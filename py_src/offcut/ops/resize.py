@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from offcut.errors import UnsupportedOperatorError
@@ -64,7 +66,7 @@ def linear_taps(at: np.ndarray, size_in: int) -> tuple[np.ndarray, np.ndarray, n
 
 def nearest_taps(at: np.ndarray, size_in: int, mode: str) -> np.ndarray:
     """Return the index of the input cell nearest to each position, by ONNX's `nearest_mode`."""
-    rounding = {
+    rounding: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "round_prefer_floor": lambda p: np.ceil(p - 0.5),
         "round_prefer_ceil": lambda p: np.floor(p + 0.5),
         "floor": np.floor,

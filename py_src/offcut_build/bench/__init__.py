@@ -1,0 +1,1 @@
+"""The benchmark: Offcut beside its peers in one browser, interleaved, as ratios."""
