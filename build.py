@@ -84,8 +84,8 @@ def _kernels(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
     kernels.build(tree)
 
 
-def _models(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
-    models.build(tree)
+def _models(tree: Tree, options: argparse.Namespace, rest: list[str]) -> int:
+    return models.build(tree, rest)
 
 
 def _wheel(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
@@ -127,9 +127,9 @@ def _third_party(tree: Tree, options: argparse.Namespace, rest: list[str]) -> No
 
 TASKS: dict[str, tuple[Task, str]] = {
     "setup": (_setup, "install everything for development into .venv"),
-    "assets": (_assets, "fetch and verify the third-party files"),
+    "assets": (_assets, "fetch and verify third-party files; OFFCUT_SOURCES=npm,pypi: from there"),
     "kernels": (_kernels, "compile the SIMD kernels to WebAssembly"),
-    "models": (_models, "make the shipped models again from their source weights"),
+    "models": (_models, "make the shipped models again from their sources; arguments after --"),
     "wheel": (_wheel, "make the wheel for the browser"),
     "dist": (_dist, "make dist/, the folder to host"),
     "serve": (_serve, "make dist/, serve it on 127.0.0.1 and open the page"),

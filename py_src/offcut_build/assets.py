@@ -84,6 +84,8 @@ def _fetch(
         except SourceError as error:
             reasons.append(f"{source}\n      {error}")
             continue
+        except DiskError as error:
+            raise DiskError(f"{asset.file} from {source}: {error}", remedy=error.remedy) from error
         try:
             part.replace(path)
         except OSError as error:

@@ -7,7 +7,6 @@ workers share.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from offcut_build import stamp, venv
@@ -35,11 +34,8 @@ OUTPUTS: dict[str, list[str]] = {  # file in dist/kernels/ -> its own flags
 
 
 def build(tree: Tree) -> None:
-    """Compile what has changed; nothing, while no backend loads kernels in the browser."""
+    """Compile what has changed."""
     backend = tree.package / "backends" / "simd"
-    if not (backend / "library_js.py").exists():
-        shutil.rmtree(tree.kernels, ignore_errors=True)
-        return
     venv.setup(tree, "kernels")
     sources = sorted((backend / "kernels").glob("*.c"))
     key = stamp.fingerprint([backend / "kernels"], also=[FLAGS, LINK, OUTPUTS])

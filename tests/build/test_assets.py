@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offcut_build import assets
-from offcut_build.errors import AssetError, BuildError
+from offcut_build.errors import AssetError, BuildError, DiskError
 from offcut_build.lock import Source
 from offcut_build.packages import Packages
 from offcut_build.tree import Tree
@@ -105,6 +105,22 @@ def test_a_kept_part_with_wrong_bytes_does_not_spoil_the_source(
         path = assets.ensure(tree, [asset], packages=packages)[asset.file]
 
     assert path.read_bytes() == BODY
+
+
+def test_a_full_disk_names_file_source_and_remedy(
+    tree: Tree, make_asset: MakeAsset, packages: Packages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(url: str, part: Path, size: int, **_: object) -> None:
+        raise DiskError.of(part, OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(assets, "download", full)
+    asset = make_asset(BODY, "http://127.0.0.1:9/file.bin")
+    with pytest.raises(DiskError) as caught:
+        assets.ensure(tree, [asset], packages=packages)
+
+    text = str(caught.value)
+    assert "file.bin from http://127.0.0.1:9/file.bin" in text and "disk is full" in text
+    assert "free some space" in caught.value.remedy
 
 
 def test_OFFCUT_SOURCES_limits_the_kinds(
