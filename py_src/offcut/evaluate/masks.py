@@ -31,7 +31,8 @@ def iou(prediction: np.ndarray, truth: np.ndarray) -> float:
 def f_curve(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the F-measure (beta^2 = 0.3) of mask >= t for t = 255, ..., 0; float64 (256,).
 
-    The mask is the prediction in 8 bits. The mean of these curves over a data set has its maximum at the set's maximal F-measure.
+    The mask is the prediction in 8 bits. The mean of these curves over a data set has its maximum
+    at the set's maximal F-measure.
     """
     levels = np.rint(prediction * 255).astype(np.intp)  # as an 8-bit mask has them
     hits = np.bincount(levels[truth], minlength=256)[::-1].cumsum()

@@ -16,6 +16,10 @@ from offcut_build.bench import peers
 __all__ = ["chromium", "page_at", "site"]
 
 PAGES = Path(__file__).parent / "pages"
+HEADERS = """/*
+  Cross-Origin-Opener-Policy: same-origin
+  Cross-Origin-Embedder-Policy: require-corp
+"""
 QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -34,6 +38,8 @@ def site(dist: Path, cache: Path, model: Path, folder: Path) -> Iterator[str]:
     web = peers.npm_package(*peers.ONNXRUNTIME_WEB, cache)
     shutil.copytree(web / "dist", folder / "onnxruntime-web", dirs_exist_ok=True)
     shutil.copy(model, folder / "bench_model.onnx")
+    # The peer needs a laxer policy than dist/_headers has; isolation, for threads, stays.
+    (folder / "_headers").write_text(HEADERS)
     server = serve.start(folder)
     try:
         yield server.url
