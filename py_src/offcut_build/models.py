@@ -1,11 +1,130 @@
-"""Make every shipped model again from its card: the source weights, converted and quantized."""
+"""Make every shipped model again from its card: source weights and statistics in, a file out.
+
+    python -m offcut_build.models                       make, compare with the card, put in place
+    python -m offcut_build.models --write               the card takes over size and hash
+    python -m offcut_build.models --calibrate DIR       new statistics from the photos in DIR first
+
+A file that comes out differently from what its card says is an error: the same source, statistics
+and steps give the same bytes on any machine.
+"""
 
 from __future__ import annotations
 
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offcut_build import assets, stamp, venv
+from offcut_build.command import run
+from offcut_build.console import megabytes, say
+from offcut_build.errors import BuildError, LockError
+from offcut_build.lock import read
 from offcut_build.tree import Tree
 
-__all__ = ["build"]
+if TYPE_CHECKING:
+    from offcut.card import ModelCard
+
+__all__ = ["build", "main", "rebuild"]
 
 
-def build(tree: Tree) -> None:
-    """TODO"""
+def build(tree: Tree, arguments: Sequence[str] = ()) -> int:
+    """Have what is needed, then run this module in .venv, which has numpy."""
+    venv.setup(tree)
+    return run([tree.python, "-m", "offcut_build.models", *arguments], where=tree.root)
+
+
+def main(tree: Tree, arguments: Sequence[str]) -> int:
+    """Make every variant of every card. Raises BuildError when one differs from its card."""
+    from offcut.card import parse
+    from offcut.errors import OffcutError
+
+    parser = argparse.ArgumentParser(prog="build.py models", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="let the cards take over the results")
+    parser.add_argument("--calibrate", metavar="DIR", type=Path, help="photos for new statistics")
+    options = parser.parse_args(arguments)
+    try:
+        for path in sorted(tree.models.glob("*.toml")):
+            card = parse(path.read_text(encoding="utf-8"), path.name)
+            source = _source(tree, card)
+            if options.calibrate:
+                _calibrate(tree, card, source, options.calibrate)
+            for variant in card.variants:
+                data = rebuild(tree, card, variant, source)
+                _settle(tree, path, card, variant, data, write=options.write)
+    except OffcutError as error:
+        raise BuildError(str(error), remedy=error.remedy) from error
+    return 0
+
+
+def rebuild(tree: Tree, card: ModelCard, variant: str, source: bytes) -> bytes:
+    """Return the bytes of a variant's file."""
+    from offcut import container
+    from offcut.convert.commands import quantize_model
+
+    statistics = (tree.models / card.document["quantization"]["statistics"]).read_bytes()
+    model, draft = quantize_model(source, card, variant, statistics)
+    for line in draft.record:
+        say(f"  {line}")
+    return container.write(model)
+
+
+def _source(tree: Tree, card: ModelCard) -> bytes:
+    """Return the float32 source, which assets.lock.toml names under the same hash."""
+    wanted = card.document["source"]["sha256"]
+    found = [asset for asset in read(tree.lock_file).assets if asset.sha256 == wanted]
+    if not found:
+        raise LockError(f"models/{card.name}.toml: assets.lock.toml has no file {wanted[:12]}...")
+    return assets.ensure(tree, found)[found[0].file].read_bytes()
+
+
+def _calibrate(tree: Tree, card: ModelCard, source: bytes, folder: Path) -> None:
+    from offcut.convert.commands import calibrate_photos, source_draft
+
+    photos = sorted(path for path in folder.iterdir() if path.is_file())
+    draft = source_draft(source, card, card.name)
+
+    def report(done: int, of: int) -> None:
+        if done % 8 == 0 or done == of:
+            say(f"  {done} of {of} photos")
+
+    data = calibrate_photos(draft, card.input, photos, report)
+    stamp.put(tree.models / card.document["quantization"]["statistics"], data)
+
+
+def _settle(
+    tree: Tree, path: Path, card: ModelCard, variant: str, data: bytes, *, write: bool
+) -> None:
+    """Compare a made file with its card and put it in place; with `write` correct the card."""
+    row, got = card.variants[variant], stamp.sha256(data)
+    if got != row.sha256 and not write:
+        raise BuildError(
+            f"models/{row.file}: made again its sha256 is {got[:12]}..., "
+            f"{path.name} says {row.sha256[:12]}...",
+            remedy="if the change is meant: python3 build.py models -- --write",
+        )
+    if got != row.sha256:
+        path.write_text(_with_result(path.read_text(encoding="utf-8"), variant, len(data), got))
+    stamp.put(tree.models / row.file, data)
+    say(f"models/{row.file}: {megabytes(len(data))}, sha256 {got[:12]}...")
+
+
+def _with_result(text: str, variant: str, size: int, digest: str) -> str:
+    """Return a card's text with a variant's `bytes` and `sha256` replaced."""
+    head, mark, tail = text.partition(f"[variants.{variant}]\n")
+    if not mark:
+        raise LockError(f"the card has no table [variants.{variant}]")
+    tail = re.sub(r"(?m)^bytes = .*$", f"bytes = {size}", tail, count=1)
+    return head + mark + re.sub(r'(?m)^sha256 = .*$', f'sha256 = "{digest}"', tail, count=1)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(Tree(Path(__file__).resolve().parents[2]), sys.argv[1:]))
+    except BuildError as error:
+        say(f"error: {error}")
+        if error.remedy:
+            say(f"  remedy: {error.remedy}")
+        sys.exit(1)

@@ -1,0 +1,64 @@
+"""A model in the making: what every step of the conversion takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from offcut.convert.statistics import ChannelStatistics
+from offcut.graph import Graph, Node, Shape
+from offcut.quant import QuantizedTensor
+
+__all__ = ["Draft", "rebuilt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A graph with float64 weights, so that no step's rounding hides in the next one's.
+
+    statistics: per value, over the calibration photos; kept true by every step that changes a
+    value. rounded: the weights as they will be stored, once a rounding step has run.
+    """
+
+    graph: Graph
+    weights: Mapping[str, np.ndarray]
+    statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict)
+    rounded: Mapping[str, QuantizedTensor] = field(default_factory=dict)
+    record: tuple[str, ...] = ()  # what each step did, for people
+
+    def note(self, line: str) -> Draft:
+        """Return the draft with a line added to its record."""
+        return replace(self, record=(*self.record, line))
+
+
+def rebuilt(
+    draft: Draft,
+    nodes: Iterable[Node],
+    weights: Mapping[str, np.ndarray],
+    *,
+    shapes: Mapping[str, Shape] | None = None,
+) -> Draft:
+    """Return the draft with other nodes and weights: unused nodes, weights and shapes fall away.
+
+    shapes: of the values; those of the weights are the arrays' own.
+    """
+    graph = draft.graph
+    used, kept = set(graph.outputs), []
+    for node in reversed(tuple(nodes)):
+        if used.intersection(node.outputs):
+            kept.append(node)
+            used.update(node.inputs)
+    known = graph.shapes if shapes is None else shapes
+    values = (*graph.inputs, *(name for node in kept[::-1] for name in node.outputs))
+    left = {name: array for name, array in weights.items() if name in used}
+    sizes = {name: known[name] for name in values}
+    sizes |= {name: array.shape for name, array in left.items()}
+    statistics = {name: row for name, row in draft.statistics.items() if name in sizes}
+    return replace(
+        draft,
+        graph=replace(graph, nodes=tuple(kept[::-1]), shapes=sizes),
+        weights=left,
+        statistics=statistics,
+    )
