@@ -62,6 +62,8 @@ class Lowering:
 
     def wants_u8(self, name: str) -> bool:
         """Return whether the value fills planes, so that u8 is worth it."""
+        if self.grid(name) is None:
+            return False
         return self.graph.shapes[name][1] >= LEAST_CHANNELS
 
     def emit(
@@ -107,6 +109,10 @@ class Lowering:
         self._quantize(source, made, steps)
         self.u8[name] = made
         return made
+
+    def preferred_u8(self, name: str) -> Value | None:
+        """Return the value in u8 if it is there or worth a conversion; None: use floats."""
+        return self.u8.get(name) or (self.as_u8(name) if self.wants_u8(name) else None)
 
     def to_host(self, name: str) -> None:
         """Make the value an array for numpy."""

@@ -50,9 +50,7 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     if activation not in ACTIVATIONS:
         return f"activation {activation} has no kernel"
     target = _target(lw, node, activation)
-    source = lw.u8.get(node.inputs[0])
-    if source is None and lw.wants_u8(node.inputs[0]):
-        source = lw.as_u8(node.inputs[0])
+    source = lw.preferred_u8(node.inputs[0])
     steps = lw.range_of(target.name, target.activation_last if target.other else activation)
     if not lw.wants_u8(node.name):
         steps = None

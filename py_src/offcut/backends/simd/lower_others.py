@@ -17,7 +17,7 @@ __all__ = ["lower_add", "lower_concat", "lower_elementwise", "lower_pool", "lowe
 
 def lower_pool(lw: Lowering, node: Node) -> str:
     """Emit a MaxPool or AveragePool of u8 planes."""
-    source, grid = lw.u8.get(node.inputs[0]), lw.grid(node.name)
+    source, grid = lw.preferred_u8(node.inputs[0]), lw.grid(node.name)
     if source is None or grid is None or len(node.outputs) > 1:
         return f"{node.op} has a kernel for u8 values only"
     kernel, strides, dilations = (
@@ -59,7 +59,7 @@ def lower_resize(lw: Lowering, node: Node) -> str:
         return f"Resize mode {mode} has no kernel"
     sizes = ((grid_in.height, grid.height), (grid_in.width, grid.width))
     rows, columns = (_taps(node, mode, *pair) for pair in sizes)
-    source = lw.u8.get(node.inputs[0])
+    source = lw.preferred_u8(node.inputs[0])
     if source is None:
         floats = lw.as_floats(node.inputs[0])
         if floats is None:
@@ -142,7 +142,8 @@ def lower_add(lw: Lowering, node: Node) -> str:
         return "Add has no kernel that broadcasts"
     if activation not in ACTIVATIONS:
         return f"activation {activation} has no kernel"
-    a, b, steps = lw.u8.get(first), lw.u8.get(second), lw.range_of(node.name, activation)
+    a, b = lw.preferred_u8(first), lw.preferred_u8(second)
+    steps = lw.range_of(node.name, activation)
     if a and b and steps and activation in ("", "Relu", "Relu6") and _same_planes(a, b):
         _emit_add(lw, node, a, b, steps)
         return ""

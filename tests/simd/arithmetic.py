@@ -1,0 +1,203 @@
+"""What each u8 kernel computes, in numpy, number by number: the kernels must give the same bytes.
+
+Floats are rounded after every operation as in the kernels; integers are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+F = np.float32
+BT = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+
+
+def to_u8(x: np.ndarray) -> np.ndarray:
+    """Round halves to even and saturate."""
+    return np.clip(np.rint(x), 0, 255).astype(np.uint8)
+
+
+def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
+    """Return x in u8, as the kernel `quantize` does it."""
+    return to_u8(np.clip(x * F(1.0 / scale) + F(zero), F(0), F(255)))
+
+
+def dequantize(q: np.ndarray, scale: float, zero: int) -> np.ndarray:
+    """Return real values, as the kernel `dequantize` does it."""
+    return q.astype(F) * F(scale) + F(-zero * scale)
+
+
+def factor(u: np.ndarray, limit: int) -> np.ndarray:
+    """Return pack.c's choose_factor for weights u (lanes, ...), over the first axis."""
+    sums = np.add.accumulate(np.abs(u), axis=0, dtype=F)[-1]
+    room = F(2147483647.0) / F(limit) - F(0.5) * F(len(u))
+    with np.errstate(divide="ignore"):
+        by_sum = room * F(0.999) / sums
+        by_size = F(32767.0) * F(0.999) / np.abs(u).max(axis=0)
+    return np.where(sums > 0, np.minimum(by_sum, by_size), F(0)).astype(F)
+
+
+def rounded(u: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return integer weights of u (lanes, ...) and the scales that lead back, (...)."""
+    f = factor(u, limit)
+    with np.errstate(divide="ignore"):
+        scale = np.where(f > 0, F(1) / f, F(0)).astype(F)
+    return np.rint(u * f).astype(np.int64), scale
+
+
+def packed(pack: Mapping[str, Any], source: np.ndarray, taps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return u (lanes, o, taps) with input scales folded in, and the bias (runs, o)."""
+    lanes = np.frombuffer(pack["lanes"], "<i4")
+    factors = np.frombuffer(pack["factors"], "<f4").reshape(-1, 2)
+    rows = source.reshape(len(source), -1, taps)  # (o, lanes of the source, taps)
+    w = np.where(lanes[:, None, None] >= 0, rows.swapaxes(0, 1)[lanes], F(0))
+    terms = w.astype(np.float64) * factors[:, 1, None, None].astype(np.float64)
+    correction = np.add.accumulate(terms.swapaxes(0, 1).reshape(len(source), -1), axis=1)[:, -1]
+    bias = np.frombuffer(pack["bias"], "<f4").reshape(len(source), -1).T
+    bias = (bias + correction.astype(F)) * F(pack["steps"]) + F(pack["zero"])
+    return w * factors[:, 0, None, None], bias
+
+
+def activate(x: np.ndarray, number: int) -> np.ndarray:
+    """Return the activation with the kernels' number (Sigmoid is left to other tests)."""
+    if number == 1:
+        return np.maximum(x, F(0))
+    if number == 2:
+        return np.maximum(np.minimum(x, F(6)), F(0))
+    if number == 3:
+        gate = x * F(1 / 6) + F(0.5)
+        return x * np.maximum(np.minimum(gate, F(1)), F(0))
+    return x
+
+
+def finish(
+    args: Mapping[str, Any], y: np.ndarray, bias: np.ndarray, residual: np.ndarray | None
+) -> np.ndarray:
+    """Return u8 (o, oh, ow) from scaled sums y and bias (runs, o)."""
+    if "row_runs" in args:
+        rows = np.frombuffer(args["row_runs"], "<u4").astype(int)
+        columns = np.frombuffer(args["column_runs"], "<u4").astype(int)
+        b = bias.T[:, rows[:, None] * args["runs"] + columns]  # (o, oh, ow)
+    else:
+        b = bias[0][:, None, None]
+    y = y + b
+    if args["plain"]:
+        return to_u8(y)
+    y = activate(y, args["activation"])
+    if residual is not None:
+        y = y + (residual.astype(F) * F(args["residual_scale"]) + F(args["residual_offset"]))
+        y = activate(y, args.get("activation_last", 0))
+    return to_u8(np.clip(y * F(args["steps"]) + F(args["zero"]), -65536, 65536))
+
+
+def integer_convolution(
+    args: Mapping[str, Any], q: np.ndarray, x: np.ndarray, zero: int
+) -> np.ndarray:
+    """Return exact sums (o, oh, ow) of inputs x (lanes, h, w) times q (inputs, o).
+
+    Inputs are ordered [kernel_h][kernel_w][lanes]; the padding is `zero`.
+    """
+    kernel = (args["kernel_h"], args["kernel_w"])
+    dilations = (args["dilation_h"], args["dilation_w"])
+    spread = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    after = max(spread)
+    pads = ((0, 0), (args["pad_top"], after), (args["pad_left"], after))
+    padded = np.pad(x.astype(np.int64), pads, constant_values=zero)
+    patches = sliding_window_view(padded, spread, axis=(1, 2))
+    patches = patches[:, :: args["stride_h"], :: args["stride_w"]]
+    patches = patches[:, : args["h_out"], : args["w_out"], :: dilations[0], :: dilations[1]]
+    columns = patches.transpose(3, 4, 0, 1, 2).reshape(len(q), -1)  # (inputs, oh * ow)
+    sums = q.T @ columns
+    assert abs(sums).max() < 2**31
+    return sums.reshape(-1, args["h_out"], args["w_out"])
+
+
+def direct(
+    args: Mapping[str, Any], u: np.ndarray, pack: Mapping[str, Any], x: np.ndarray, zero: int
+) -> np.ndarray:
+    """Return the scaled sums of conv_direct (o, oh, ow); u (inputs, o)."""
+    q, _ = rounded(u, pack["limit"])
+    sums = integer_convolution(args, q, x, zero)
+    return sums.astype(F) * scaled(u, pack)[:, None, None]
+
+
+def scaled(u: np.ndarray, pack: Mapping[str, Any]) -> np.ndarray:
+    """Return what sums are multiplied with: steps / factor."""
+    f = factor(u, pack["limit"])
+    with np.errstate(divide="ignore"):
+        return np.where(f > 0, F(pack["steps"]) / f, F(0)).astype(F)
+
+
+def transformed_weights(u: np.ndarray) -> np.ndarray:
+    """Return G g G^T of u (..., 9) as (..., 36), rounded as transform_3 rounds."""
+
+    def transform(g0: np.ndarray, g1: np.ndarray, g2: np.ndarray) -> list[np.ndarray]:
+        outer, slope = g0 + g2, g0 * F(1 / 24) + g2 * F(1 / 6)
+        return [
+            g0 * F(0.25),
+            (outer + g1) * F(-1 / 6),
+            (outer - g1) * F(-1 / 6),
+            slope + g1 * F(1 / 12),
+            slope - g1 * F(1 / 12),
+            g2,
+        ]
+
+    g = u.reshape(*u.shape[:-1], 3, 3)
+    rows = transform(g[..., 0, :], g[..., 1, :], g[..., 2, :])
+    taps = [tap for row in rows for tap in transform(row[..., 0], row[..., 1], row[..., 2])]
+    return np.stack(taps, axis=-1)
+
+
+def collect(m: list[np.ndarray]) -> list[np.ndarray]:
+    """Return A^T m in the kernels' order of additions."""
+    sum_12, difference_12 = m[1] + m[2], m[1] - m[2]
+    sum_34, difference_34 = m[3] + m[4], m[3] - m[4]
+    return [
+        m[0] + sum_12 + sum_34,
+        difference_34 * F(2) + difference_12,
+        sum_34 * F(4) + sum_12,
+        difference_34 * F(8) + difference_12 + m[5],
+    ]
+
+
+def winograd(
+    args: Mapping[str, Any], u: np.ndarray, pack: Mapping[str, Any], x: np.ndarray, zero: int
+) -> np.ndarray:
+    """Return the scaled sums of conv_winograd (o, h, w) for u8 x (lanes, h, w); u (lanes, o, 9)."""
+    plus, minus = np.maximum(BT, 0).sum(1), np.maximum(-BT, 0).sum(1)
+    limits = np.maximum(
+        np.outer(plus, plus) + np.outer(minus, minus), np.outer(plus, minus) + np.outer(minus, plus)
+    ).reshape(-1)
+    taps = transformed_weights(u)  # (lanes, o, 36)
+    h, w = x.shape[1:]
+    rows, columns = -(-h // 4), -(-w // 4)
+    pads = ((0, 0), (1, 4 * rows + 1 - h), (1, 4 * columns + 1 - w))
+    padded = np.pad(x.astype(np.int64), pads, constant_values=zero)
+    tiles = sliding_window_view(padded, (6, 6), axis=(1, 2))[
+        :, ::4, ::4
+    ]  # (lanes, rows, cols, 6, 6)
+    v = np.einsum("ij,ctsjk,lk->ilcts", BT, tiles, BT).reshape(36, len(x), rows * columns)
+    assert abs(v).max() < 2**15
+    m = []
+    for tap in range(36):
+        q, _ = rounded(taps[..., tap], pack["limit"] * int(limits[tap]))
+        sums = q.T @ v[tap]  # (o, tiles)
+        assert abs(sums).max() < 2**31
+        own = {"limit": pack["limit"] * int(limits[tap]), "steps": pack["steps"]}
+        m.append(sums.astype(F) * scaled(taps[..., tap], own)[:, None])
+    across = [collect(m[row * 6 : row * 6 + 6]) for row in range(6)]  # [6 rows][4 columns]
+    pixels = [collect([across[row][i] for row in range(6)]) for i in range(4)]  # [column][row]
+    y = np.array(pixels).transpose(2, 3, 1, 0).reshape(-1, rows, columns, 4, 4)
+    return y.transpose(0, 1, 3, 2, 4).reshape(-1, 4 * rows, 4 * columns)[:, :h, :w]

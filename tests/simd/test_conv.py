@@ -1,0 +1,166 @@
+"""Convolution kernels give the bytes that their arithmetic says, over random shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offcut.backends.simd import LOWERING
+from offcut.backends.simd.draft import Draft, Instruction
+from offcut.backends.simd.lower import lower
+from offcut.backends.simd.values import quantization
+from offcut.container import Model
+from offcut.graph import Node
+from offcut.ops.conv import border_runs
+from tests.simd import arithmetic
+from tests.simd.machines import Machine, run
+from tests.simd.networks import network
+
+SEEDS = range(12)
+Case = tuple[Model, dict[str, np.ndarray]]
+
+
+def random_conv(seed: int, *, same: bool) -> Case:
+    """Return a convolution of random shape, some with a residual, some with a bias of runs.
+
+    same: 3x3 that keeps the size.
+    """
+    rng = np.random.default_rng(seed)
+    c, o = (int(size) for size in rng.integers(8, 50, 2))
+    residual = same and rng.random() < 0.5
+    if residual:
+        o = c
+    kernel = (3, 3) if same else tuple(int(k) for k in rng.integers(1, 6, 2))
+    dilations = (1, 1) if same else tuple(int(d) for d in rng.integers(1, 4, 2))
+    strides = (1, 1) if same else tuple(int(s) for s in rng.integers(1, 4, 2))
+    pads = (1, 1, 1, 1) if same else tuple(int(p) for p in rng.integers(0, 3, 4))
+    spread = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    h, w = (int(rng.integers(max(size, 4), 45)) for size in spread)
+    x = rng.standard_normal((1, c, h, w)).astype(np.float32) + np.float32(rng.uniform(-2, 2))
+    weights = {"w": rng.standard_normal((o, c, *kernel)).astype(np.float32)}
+    weights["w"] *= np.exp(rng.standard_normal((o, 1, 1, 1))).astype(np.float32)
+    shape: tuple[int, ...] = (o,)
+    if rng.random() < 0.4:
+        sizes = zip((h, w), kernel, strides, dilations, pads[:2], pads[2:], strict=True)
+        shape = (o, *(int(border_runs(*size)[-1]) + 1 for size in sizes))
+    weights["b"] = rng.standard_normal(shape).astype(np.float32)
+    activation = str(rng.choice(["", "Relu", "Relu6", "HardSwish"]))
+    attributes: dict[str, Any] = {"strides": strides, "pads": pads, "dilations": dilations}
+    nodes = [Node("Conv", ("x", "w", "b"), ("y",), attributes | {"activation": activation})]
+    if residual:
+        nodes.insert(0, Node("MaxPool", ("x",), ("other",), {"kernel_shape": (1, 1)}))
+        nodes.append(Node("Add", ("other", "y"), ("sum",), {"activation": "Relu"}))
+    return network(nodes, {"x": x}, weights, [nodes[-1].name]), {"x": x}
+
+
+def conv_of(draft: Draft) -> Instruction:
+    """Return the draft's convolution."""
+    return next(
+        step
+        for step in draft.steps
+        if isinstance(step, Instruction) and step.kernel.startswith("conv")
+    )
+
+
+def padded_lanes(x: np.ndarray, zero: int) -> np.ndarray:
+    """Return x (c, h, w) with as many channels as its blocks of 8 have."""
+    in_last_plane = len(x) % 16 or 16
+    missing = (8 if in_last_plane <= 8 else 16) - in_last_plane
+    return np.concatenate([x, np.full((missing, *x.shape[1:]), zero, np.uint8)])
+
+
+def expected(model: Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the output by the arithmetic of the kernel that lowering chose."""
+    draft = lower(model, LOWERING, quantize=True)
+    assert not draft.fallbacks
+    step, pack = conv_of(draft), draft.packs[0].args
+    source = draft.packs[0].source()
+    activation = dict(model.graph.nodes[-1].attributes).get("activation", "")
+    q_in = quantization(*model.ranges["x"])
+    x = arithmetic.quantize(inputs["x"][0], q_in.scale, q_in.zero)
+    x = padded_lanes(x, q_in.zero)
+    if step.kernel == "conv_winograd":
+        u, bias = arithmetic.packed(pack, source, 9)
+        y = arithmetic.winograd(step.args, u, pack, x, q_in.zero)
+    else:
+        u, bias = arithmetic.packed(pack, source, 1)
+        y = arithmetic.direct(step.args, u[..., 0], pack, x, q_in.zero)
+    residual = x[: len(source)] if "residual" in step.args else None
+    q = arithmetic.finish(step.args, y[: len(source)], bias, residual)
+    out = quantization(*model.ranges[model.graph.outputs[0]], activation)
+    return arithmetic.dequantize(q, out.scale, out.zero)[None]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_winograd_gives_the_bytes_of_its_arithmetic(native: Machine, seed: int) -> None:
+    model, inputs = random_conv(seed, same=True)
+    (got,) = run(native, model, inputs).values()
+    assert np.array_equal(got, expected(model, inputs))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_direct_gives_the_bytes_of_its_arithmetic(native: Machine, seed: int) -> None:
+    model, inputs = random_conv(seed, same=False)
+    (got,) = run(native, model, inputs).values()
+    assert np.array_equal(got, expected(model, inputs))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    c, o = int(rng.integers(8, 70)), int(rng.integers(1, 8))
+    h, w = (int(size) for size in rng.integers(1, 30, 2))
+    x = rng.standard_normal((1, c, h, w)).astype(np.float32)
+    weights = {
+        "w": rng.standard_normal((o, c, 3, 3)).astype(np.float32),
+        "b": rng.standard_normal(o).astype(np.float32),
+    }
+    node = Node("Conv", ("x", "w", "b"), ("y",), {"pads": (1, 1, 1, 1)})
+    model = network([node], {"x": x}, weights, ["y"])
+    draft = lower(model, LOWERING, quantize=True)
+    step, pack = conv_of(draft), draft.packs[0].args
+    assert step.kernel == "conv_narrow"
+
+    (got,) = run(native, model, {"x": x}).values()
+
+    q_in = quantization(*model.ranges["x"])
+    lanes = padded_lanes(arithmetic.quantize(x[0], q_in.scale, q_in.zero), q_in.zero)
+    u, bias = arithmetic.packed(pack, weights["w"], 1)
+    blocks_first = u[..., 0].reshape(-1, 9, 8, o)  # (blocks, taps, 8, o)
+    q, scale = arithmetic.rounded(u[..., 0], 255)
+    q = q.reshape(blocks_first.shape).swapaxes(0, 1).reshape(-1, o)  # taps first
+    sums = arithmetic.integer_convolution(step.args, q, lanes, q_in.zero)
+    assert np.array_equal(
+        got[0], sums.astype(np.float32) * scale[:, None, None] + bias[0][:, None, None]
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_stem_gives_the_bytes_of_its_arithmetic(native: Machine, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    c, o, kh, kw = (int(rng.integers(low, high)) for low, high in ((1, 7), (8, 40), (1, 6), (1, 6)))
+    h, w = (int(size) for size in rng.integers(6, 40, 2))
+    strides, pads = tuple(rng.integers(1, 4, 2).tolist()), tuple(rng.integers(0, 3, 4).tolist())
+    x = rng.standard_normal((1, c, h, w)).astype(np.float32)
+    weights = {"w": rng.standard_normal((o, c, kh, kw)).astype(np.float32)}
+    attributes = {"strides": strides, "pads": pads, "activation": "Relu"}
+    node = Node("Conv", ("x", "w"), ("y",), attributes)
+    model = network([node], {"x": x}, weights, ["y"])
+    draft = lower(model, LOWERING, quantize=True)
+    step, pack = conv_of(draft), draft.packs[0].args
+    assert step.kernel == "conv_stem"
+
+    (got,) = run(native, model, {"x": x}).values()
+
+    steps = np.float32(step.args["in_steps"])  # type: ignore[arg-type]  # a number here
+    rounded = np.rint(np.clip(x[0] * steps, -8191, 8191)).astype(np.int64)
+    u, bias = arithmetic.packed(pack, weights["w"], 1)
+    q, _ = arithmetic.rounded(u[..., 0], 8191)
+    taps_first = q[: c * kh * kw].reshape(c, kh * kw, o).swapaxes(0, 1).reshape(-1, o)
+    sums = arithmetic.integer_convolution(step.args, taps_first, rounded, 0)
+    y = sums.astype(np.float32) * arithmetic.scaled(u[..., 0], pack)[:, None, None]
+    out = quantization(*model.ranges["y"], "Relu")
+    want = arithmetic.finish(step.args, y, bias, None)
+    assert np.array_equal(got[0], arithmetic.dequantize(want, out.scale, out.zero))
