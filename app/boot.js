@@ -1,6 +1,6 @@
 // Boots Pyodide in the worker, in named steps, from verified bytes only.
 //
-//   files      manifest.json, the lock file, Pyodide's core, numpy, Offcut's wheel: fetched, hashed
+//   files      manifest.json, the lock file, Pyodide's core, wheels, kernels: fetched and hashed
 //   python     the WebAssembly is compiled, Python starts, the wheels are unpacked
 //   offcut     Offcut and numpy are imported
 //
@@ -8,6 +8,7 @@
 
 import { fetchManifest, fetchVerified } from "./core_files.js";
 import { Failure } from "./failure.js";
+import { compileKernels, kernelPaths } from "./kernels.js";
 
 /** @typedef {{stage: string, done: number, total: number, unit: string}} Progress */
 /** @typedef {(progress: Progress) => void} OnProgress */
@@ -18,30 +19,34 @@ import { Failure } from "./failure.js";
  * @typedef {object} Python
  * @property {any} pyodide
  * @property {(name: string) => Promise<void>} loadPackage load one more package of the bundle
+ * @property {import("./kernels.js").Kernels | null} kernels
  */
 
 const CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"];
+const FOLDER = "pyodide/";
 const PACKAGE = "offcut";
 
 /** @param {URL} root the bundle's address @param {OnProgress} progress @returns {Promise<Python>} */
 export async function bootPython(root, progress) {
-  const folder = new URL("pyodide/", root);
   progress({ stage: "files", done: 0, total: 0, unit: "bytes" });
   const manifest = await fetchManifest(root);
   const lock = await fetchLock(root, manifest);
   const wheels = wheelsOf(PACKAGE, lock.packages);
-  const files = await fetchAll(root, manifest, [...CORE, ...wheels.values()], progress);
+  const paths = [...CORE, ...wheels.values()].map((name) => FOLDER + name);
+  const files = await fetchAll(root, manifest, [...paths, ...kernelPaths(manifest)], progress);
+  const kernels = compileKernels((path) => files.get(new URL(path, root).href));
   progress({ stage: "python", done: 0, total: 1, unit: "steps" });
-  const pyodide = await start(folder, files, lock.text, [...wheels.keys()]);
+  const pyodide = await start(new URL(FOLDER, root), files, lock.text, [...wheels.keys()]);
   /** @param {string} name */
   const loadPackage = async (name) => {
     const more = wheelsOf(name, lock.packages);
     for (const loaded of Object.keys(pyodide.loadedPackages)) more.delete(loaded);
-    const fetched = await fetchAll(root, manifest, [...more.values()], () => {});
+    const missing = [...more.values()].map((file) => FOLDER + file);
+    const fetched = await fetchAll(root, manifest, missing, () => {});
     await serving(fetched, () => pyodide.loadPackage([...more.keys()]));
     checkLoaded(pyodide, [...more.keys()]);
   };
-  return { pyodide, loadPackage };
+  return { pyodide, loadPackage, kernels: await kernels };
 }
 
 /** @param {URL} root @param {Manifest} manifest */
@@ -67,11 +72,10 @@ function wheelsOf(name, all) {
 }
 
 /**
- * @param {URL} root @param {Manifest} manifest @param {string[]} names in the folder pyodide/
+ * @param {URL} root @param {Manifest} manifest @param {string[]} paths
  * @param {OnProgress} progress @returns {Promise<Files>}
  */
-async function fetchAll(root, manifest, names, progress) {
-  const paths = names.map((name) => `pyodide/${name}`);
+async function fetchAll(root, manifest, paths, progress) {
   const total = paths.reduce((sum, path) => sum + (manifest.files[path]?.bytes ?? 0), 0);
   let done = 0;
   /** @param {number} bytes */

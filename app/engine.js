@@ -1,6 +1,7 @@
 // One engine: a worker with Python and an open model, started anew when it is lost.
 
 import { Bridge } from "./bridge.js";
+import { startConfined } from "./confined_worker.js";
 import { Failure } from "./failure.js";
 
 /** @typedef {import("./boot.js").Progress} Progress */
@@ -48,7 +49,7 @@ export class Engine {
     this.#bridge?.close();
     this.#ready = false;
     const { onBoot, onReady, onFailure } = this.listeners;
-    const bridge = new Bridge(startWorker(), onBoot, () => this.#lost(bridge));
+    const bridge = new Bridge(startConfined("worker.js", "offcut"), onBoot, () => this.#lost(bridge));
     this.#bridge = bridge;
     bridge.call("open_model", this.choice, { progress: onBoot }).then(
       (info) => {
@@ -92,14 +93,4 @@ export class Engine {
   #lost(bridge) {
     if (bridge === this.#bridge && this.#ready) this.start();
   }
-}
-
-/** Start worker.js under the page's content security policy: see worker.js. */
-function startWorker() {
-  const address = new URL("worker.js", import.meta.url).href;
-  const script = new Blob([`import ${JSON.stringify(address)};`], { type: "text/javascript" });
-  const url = URL.createObjectURL(script);
-  const worker = new Worker(url, { type: "module", name: "offcut" });
-  worker.addEventListener("message", () => URL.revokeObjectURL(url), { once: true });
-  return worker;
 }

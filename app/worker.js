@@ -1,7 +1,6 @@
 // The worker: boots Python, then hands each message to offcut.web.handlers; see bridge.js.
 //
-// It is started through a one-line blob: module (engine.js), so that the page's content security
-// policy governs it too: a policy in a <meta> element does not reach a worker started by address.
+// It is started by confined_worker.js, so that the page's content security policy governs it too.
 
 import { bootPython } from "./boot.js";
 import { Failure } from "./failure.js";
@@ -14,7 +13,7 @@ let service = null;
 /** @param {object} message @param {Transferable[]} [transfer] */
 const post = (message, transfer = []) => self.postMessage(message, { transfer });
 
-self.addEventListener("message", ({ data }) => {
+self.addEventListener("message", (/** @type {any} */ { data }) => {
   if (data.cancel) service?.cancel(data.id);
   else service.accept(data);
 });
@@ -39,9 +38,10 @@ function refuseUnlessConfined() {
 
 try {
   refuseUnlessConfined();
-  const { pyodide, loadPackage } = await bootPython(root, (boot) => post({ boot }));
+  const { pyodide, loadPackage, kernels } = await bootPython(root, (boot) => post({ boot }));
   post({ boot: { stage: "offcut", done: 0, total: 1, unit: "steps" } });
-  service = pyodide.pyimport("offcut.web.handlers").Service(root.href, post, loadPackage);
+  const { Service } = pyodide.pyimport("offcut.web.handlers");
+  service = Service(root.href, post, loadPackage, kernels);
   post({ boot: { stage: "up", done: 1, total: 1, unit: "steps" } });
 } catch (error) {
   post({ fatal: Failure.of(error, "Offcut could not start").report() });

@@ -1,4 +1,4 @@
-"""Pixels in and pictures out by means of the browser: its decoders, its canvas, its deflate.
+"""Pixels in and pictures out by means of the browser: its decoders, its canvas.
 
 A canvas gives opaque pixels back exactly, unless a privacy mode adds noise: `is_exact` finds out.
 Pixels with partial alpha it changes (they are stored premultiplied), so such photos are decoded by
@@ -8,7 +8,6 @@ Pillow, and results are never made by a canvas. Only what is merely shown passes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import js
@@ -17,7 +16,7 @@ from pyodide.ffi import JsException, to_js
 
 from offcut.web.sniff import check_size
 
-__all__ = ["deflate", "is_exact", "read_pixels", "shrink", "to_blob"]
+__all__ = ["is_exact", "read_pixels", "shrink", "to_blob"]
 
 BAND_PIXELS = 1 << 22  # read at a time, so that a large photo is in memory once, not thrice
 NOISE_SIDE = 256  # pixels; farbling changes few of them
@@ -83,24 +82,6 @@ async def shrink(picture: Any, size: tuple[int, int], limit: int) -> Any:
         bitmap.close()
     # Safari knows no WebP here and makes a PNG instead, which is as good.
     return await context.canvas.convertToBlob(_object(type="image/webp", quality=0.9))
-
-
-async def deflate(
-    chunks: Iterable[bytes | memoryview], pause: Callable[[], Awaitable[None]]
-) -> bytes:
-    """Return the zlib stream of `chunks`, compressed by the browser beside Python.
-
-    pause: awaited between chunks; may raise Cancelled.
-    """
-    stream = js.CompressionStream.new("deflate")
-    writer = stream.writable.getWriter()
-    packed = js.Response.new(stream.readable).arrayBuffer()
-    for chunk in chunks:
-        await writer.ready
-        await writer.write(to_js(chunk))
-        await pause()
-    await writer.close()
-    return bytes((await packed).to_bytes())
 
 
 def to_blob(data: bytes, kind: str) -> Any:

@@ -18,6 +18,7 @@ import js
 from pyodide.ffi import to_js
 
 from offcut import container
+from offcut.backends.simd import library_js
 from offcut.download import fetch_index, fetch_model
 from offcut.errors import BackendError, Cancelled, OffcutError
 from offcut.pipeline import Options, cut_out
@@ -39,9 +40,17 @@ class Service:
     root: str  # the bundle's address, with a final slash
     post: Callable[[Any], None]  # to the page
     load_package: Callable[[str], Awaitable[None]]  # of the bundle, by name
+    kernels: Any = None  # app/kernels.js's Kernels, null where there are none
     session: Session | None = None
     cancelled: set[int] = field(default_factory=set)
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hand the kernels to the backend that uses them, and urllib to the network."""
+        patch_urllib()
+        if self.kernels:
+            kernels = self.kernels
+            library_js.configure(kernels.single, kernels.threads, kernels.startThread)
 
     def accept(self, message: Any) -> None:
         """Begin to answer a message {id, method, params}."""
@@ -105,7 +114,6 @@ def method(function: Handler) -> Handler:
 async def open_model(service: Service, params: Mapping[str, Any], report: Report) -> Any:
     """Download and compile a model. params: model, backend, threads; "" leaves it to us."""
     threads = _thread_count(params.get("threads"))
-    patch_urllib()
     index = await fetch_index(service.root + "models/index.json")
     entry = index.find(str(params.get("model") or ""))
     report.unit = "bytes"

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from struct import Struct, error, unpack_from
 
 from offcut.errors import ImageError
+from offcut.imaging.files import MAX_PIXELS
 
-__all__ = ["MAX_PIXELS", "Header", "check_size", "check_whole", "read_header"]
+__all__ = ["Header", "check_size", "check_whole", "read_header"]
 
-MAX_PIXELS = 50_000_000
 PNG = b"\x89PNG\r\n\x1a\n"
 CHUNK = Struct(">I4s")
 # JPEG markers that start a frame and so carry the size: SOF0-15 without DHT, JPG and DAC.
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SHORT = (error, IndexError, ValueError)  # of struct, indexing and bytes.index, in a file cut off
 START_OF_SCAN = 0xDA
 BRANDS = {"avif": "AVIF", "avis": "AVIF", "heic": "HEIC", "heix": "HEIC", "mif1": "HEIC"}
 # What people drop that is no photo: its first bytes, its name in the message.
@@ -52,7 +53,7 @@ def read_header(data: bytes, name: str) -> Header:
         raise ImageError(f"{name} is empty", remedy="choose another file")
     try:
         header = _header(data)
-    except (error, IndexError, ValueError) as cause:  # struct, slices, bytes.index
+    except SHORT as cause:
         raise _damaged(name, "its header is cut off") from cause
     if header is None:
         start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -81,12 +82,9 @@ def check_whole(data: bytes, header: Header, name: str) -> None:
     """Raise ImageError when the file is cut off or a checksum in it is wrong."""
     if header.kind == "PNG":
         _check_png(data, name)
-    elif header.kind == "JPEG":
-        # The first end-of-image marker after the pixels begin: phones append films behind it.
-        begin = max((at for _, at in _jpeg_segments(data)), default=0)
-        if data.find(b"\xff\xd9", begin) < 0:
-            raise _damaged(name, "it ends before the picture does")
-    elif header.kind == "WebP" and unpack_from("<I", data, 4)[0] + 8 > len(data) + 1:
+    elif header.kind == "JPEG" and not _jpeg_ends(data):
+        raise _damaged(name, "it ends before the picture does")
+    elif header.kind == "WebP" and unpack_from("<I", data, 4)[0] + 8 > len(data):
         raise _damaged(name, "it ends before the picture does")
 
 
@@ -105,7 +103,7 @@ def _header(data: bytes) -> Header | None:
         return Header("TIFF", None, transparent=True)
     if data[4:8] == b"ftyp":
         kind = BRANDS.get(data[8:12].decode("latin-1"))
-        return Header(kind, None, transparent=True) if kind else None
+        return Header(kind, _largest_extent(data), transparent=True) if kind else None
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return Header("JPEG XL", None, transparent=True)
     return None
@@ -123,6 +121,15 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             height, width = unpack_from(">HH", data, at + 3)
             return width, height
     raise IndexError("pixels begin before their size is told")
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Tell whether an end marker follows the first pixels: phones append films behind it."""
+    try:
+        *_, (_, begin) = _jpeg_segments(data)
+    except SHORT:
+        return False
+    return data.find(b"\xff\xd9", begin) >= 0
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
@@ -150,6 +157,16 @@ def _webp(data: bytes) -> Header:
         return Header("WebP", size, bool(bits >> 28 & 1))
     width, height = unpack_from("<HH", data, 26)
     return Header("WebP", (width & 0x3FFF, height & 0x3FFF))
+
+
+def _largest_extent(data: bytes) -> tuple[int, int] | None:
+    """Return the largest size that a HEIF container's `ispe` boxes name: tiles have one too."""
+    sizes: list[tuple[int, int]] = []
+    at = data.find(b"ispe")
+    while at >= 0 and len(sizes) < 100:
+        sizes.append(unpack_from(">II", data, at + 8))
+        at = data.find(b"ispe", at + 4)
+    return max(sizes, key=lambda size: int(size[0] * size[1]), default=None)
 
 
 def _bmp(data: bytes) -> Header:
