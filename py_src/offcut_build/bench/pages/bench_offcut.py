@@ -6,6 +6,7 @@ Arguments and answers are JSON.
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyodide_js
@@ -17,7 +18,7 @@ from offcut.pipeline import Options, cut_out
 from offcut.session import open_session
 from offcut.web.network import patch_urllib
 
-opened = {}
+opened: dict[str, Any] = {}
 
 
 def heap() -> int:
@@ -25,7 +26,7 @@ def heap() -> int:
     return int(pyodide_js._module.HEAP8.length)
 
 
-async def open(root: str, argument: str) -> str:  # noqa: A001  # the request's name
+async def open(root: str, argument: str) -> str:
     """Open a model. argument: {threads, model, backend}."""
     wanted = json.loads(argument)
     patch_urllib()

@@ -1,0 +1,133 @@
+"""The command line, run as a process: results, names, errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with the tiny model and a photo, where commands run."""
+    (tmp_path / "models").mkdir()
+    tiny.write(tmp_path / "models")
+    Image.fromarray(tiny.photo()).save(tmp_path / "box.png")
+    return tmp_path
+
+
+def offcut(
+    folder: Path, *arguments: str, given: bytes = b"", check: bool = True
+) -> subprocess.CompletedProcess[bytes]:
+    env = os.environ | {"OFFCUT_MODELS": str(folder / "models")}
+    call = [sys.executable, "-m", "offcut", *arguments]
+    done = subprocess.run(call, cwd=folder, env=env, input=given, capture_output=True)
+    assert not check or done.returncode == 0, done.stderr.decode()
+    return done
+
+
+def alpha_of(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.mode == "RGBA"
+        return np.asarray(image)[..., 3]
+
+
+RED = ("--model", "red", "--backend", "reference")
+
+
+def test_remove_writes_beside_the_photo(folder: Path) -> None:
+    offcut(folder, "remove", "box.png", *RED)
+    alpha = alpha_of(folder / "box-offcut.png")
+    assert alpha.shape == (60, 80) and alpha[30, 40] == 255 and alpha[0, 0] == 0
+
+
+def test_remove_reads_and_writes_standard_streams(folder: Path) -> None:
+    done = offcut(folder, "remove", "-", *RED, given=(folder / "box.png").read_bytes())
+    (folder / "piped.png").write_bytes(done.stdout)
+    assert alpha_of(folder / "piped.png")[30, 40] == 255
+
+
+def test_remove_keeps_the_folders_of_a_folder(folder: Path) -> None:
+    (folder / "in" / "deep").mkdir(parents=True)
+    (folder / "box.png").rename(folder / "in" / "deep" / "box.png")
+    (folder / "in" / "notes.txt").write_text("not a photo")
+    offcut(folder, "remove", "in", "-o", "out", *RED)
+    assert alpha_of(folder / "out" / "deep" / "box-offcut.png")[30, 40] == 255
+
+
+def test_output_can_name_the_file(folder: Path) -> None:
+    offcut(folder, "remove", "box.png", "-o", "new/cut.png", *RED)
+    assert (folder / "new" / "cut.png").exists()
+
+
+def test_the_photo_itself_is_never_overwritten(folder: Path) -> None:
+    before = (folder / "box.png").read_bytes()
+    done = offcut(folder, "remove", "box.png", "-o", "box.png", *RED, check=False)
+    assert done.returncode == 1 and b"the photo itself" in done.stderr
+    assert (folder / "box.png").read_bytes() == before
+
+
+def test_only_mask_and_background(folder: Path) -> None:
+    offcut(folder, "remove", "box.png", "-o", "mask.png", "--only-mask", *RED)
+    with Image.open(folder / "mask.png") as mask:
+        assert mask.mode == "L" and mask.getpixel((40, 30)) == 255
+    offcut(folder, "remove", "box.png", "-o", "blue.png", "--background", "blue", *RED)
+    with Image.open(folder / "blue.png") as blue:
+        assert blue.getpixel((0, 0)) == (0, 0, 255, 255)
+
+
+def test_a_broken_photo_is_named_and_the_others_are_done(folder: Path) -> None:
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
+    done = offcut(folder, "remove", "broken.jpg", "gone.jpg", "box.png", *RED, check=False)
+    assert done.returncode == 1
+    assert b"broken.jpg" in done.stderr and b"gone.jpg" in done.stderr
+    assert b"remedy:" in done.stderr and b"Traceback" not in done.stderr
+    assert (folder / "box-offcut.png").exists()
+
+
+def test_errors_of_choice_are_plain(folder: Path) -> None:
+    for wrong in (("--model", "blue"), ("--backend", "quantum"), ("--background", "blau")):
+        done = offcut(folder, "remove", "box.png", *wrong, check=False)
+        assert done.returncode == 1 and b"Traceback" not in done.stderr
+        assert wrong[1].encode() in done.stderr
+
+
+def test_a_call_without_photos_is_refused(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    done = offcut(folder, "remove", "empty", *RED, check=False)
+    assert done.returncode == 1 and b"no photo" in done.stderr
+    assert offcut(folder, "remove", check=False).returncode == 2
+
+
+def test_models_and_info_know_the_model(folder: Path) -> None:
+    assert b"red-float32" in offcut(folder, "models").stdout
+    document = json.loads(offcut(folder, "info", "--json").stdout)
+    assert tiny.NAME in document["models"]
+    assert document["backends"]["reference"] == "available"
+    assert b"reference" in offcut(folder, "info").stdout
+
+
+def test_evaluate_measures_a_folder(folder: Path) -> None:
+    for name in ("im", "gt"):
+        (folder / "set" / name).mkdir(parents=True)
+    photo = tiny.photo()
+    truth = (photo[..., 0] > 200).astype(np.uint8) * 255
+    Image.fromarray(photo).convert("RGB").save(folder / "set" / "im" / "a.jpg", quality=95)
+    Image.fromarray(truth).save(folder / "set" / "gt" / "a.png")
+    done = offcut(folder, "evaluate", "set", "--json", "figures.json", *RED)
+    assert b"IoU at 0.5" in done.stdout
+    means = json.loads((folder / "figures.json").read_text())["means"]
+    assert means["iou"] > 0.9 and means["mae"] < 0.05 and means["set_max_f"] > 0.9
+
+
+def test_evaluate_names_a_folder_without_pairs(folder: Path) -> None:
+    done = offcut(folder, "evaluate", ".", *RED, check=False)
+    assert done.returncode == 1 and b"no pairs" in done.stderr
