@@ -24,6 +24,8 @@ CATEGORIES = [
     ("kernels/*", "kernels"),
     ("models/index.json", "model"),
     ("*.html", "page"),
+    ("icon.svg", "page"),
+    ("samples/*.jpg", "page"),  # offered below the drop zone
     ("*.css", "page"),
     ("offcut.js", ON_DEMAND),  # the API for other pages
     ("*.js", "page"),
