@@ -32,7 +32,7 @@ MANIFEST = "manifest.json"
 
 def make(tree: Tree) -> Path:
     """Set up whatever dist/ needs, make it unless it stands, and return it."""
-    venv.setup(tree)
+    venv.setup(tree, "kernels")
     kernels.build(tree)
     return build(tree, assets.ensure(tree, [a for a in read(tree.lock_file).assets if a.ship]))
 
