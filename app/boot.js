@@ -40,7 +40,7 @@ export async function bootPython(root, progress) {
   /** @param {string} name */
   const loadPackage = async (name) => {
     const more = wheelsOf(name, lock.packages);
-    for (const loaded of Object.keys(pyodide.loadedPackages)) more.delete(loaded);
+    for (const loaded of namesLoaded(pyodide)) more.delete(loaded);
     const missing = [...more.values()].map((file) => FOLDER + file);
     const fetched = await fetchAll(root, manifest, missing, () => {});
     await serving(fetched, () => pyodide.loadPackage([...more.keys()]));
@@ -159,11 +159,17 @@ async function instantiating(module, work) {
 
 /** loadPackage() resolves even when a wheel is bad. @param {any} pyodide @param {string[]} names */
 function checkLoaded(pyodide, names) {
-  const missing = names.filter((name) => !(name in pyodide.loadedPackages));
+  const loaded = namesLoaded(pyodide);
+  const missing = names.filter((name) => !loaded.has(name));
   if (missing.length) {
     const text = `Python could not unpack ${missing.join(", ")}`;
     throw new Failure("IntegrityError", text, "reload the page; if it stays, rebuild dist/");
   }
+}
+
+/** A lock file may write Pillow with a capital. @param {any} pyodide @returns {Set<string>} */
+function namesLoaded(pyodide) {
+  return new Set(Object.keys(pyodide.loadedPackages).map((name) => name.toLowerCase()));
 }
 
 /** @template T @param {Promise<T>} promise @param {string} doing @returns {Promise<T>} */

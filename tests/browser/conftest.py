@@ -1,0 +1,95 @@
+"""One server and one Chromium for all browser tests; a warm page for those that need no new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from offcut import serve
+from offcut_build.browser import BROWSERS, find
+from tests.browser.app import BOOT_SECONDS, App
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *QUIET]
+
+
+@pytest.fixture(scope="session")
+def dist() -> Path:
+    """The built folder."""
+    folder = Path(os.environ.get("OFFCUT_DIST") or ROOT / "dist")
+    assert (folder / "manifest.json").exists(), f"{folder}: run `python3 build.py dist` first"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of sample photos."""
+    return ROOT / "static" / "samples"
+
+
+@pytest.fixture(scope="session")
+def requests_seen() -> list[str]:
+    """Every request that has reached the server, method and path."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def site(dist: Path, requests_seen: list[str]) -> Iterator[str]:
+    """The address of a server that serves dist/."""
+
+    def note(method: str, path: str) -> None:
+        requests_seen.append(f"{method} {path}")
+
+    with serve.start(dist, on_request=note) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A Chromium."""
+    program = find(BROWSERS["Chromium"])
+    assert program, "no Chromium; name one in OFFCUT_CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of its own: nothing cached."""
+    made = chromium.new_context()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """An empty page in a new profile."""
+    return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def warm_page(chromium: Browser, site: str) -> Iterator[App]:
+    """The page, ready, shared by many tests; scripts must not have failed by the end."""
+    context = chromium.new_context()
+    app = App(context.new_page())
+    thrown: list[str] = []
+    app.page.on("pageerror", lambda error: thrown.append(str(error)))
+    app.page.goto(site)
+    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    yield app
+    context.close()
+    assert thrown == []
+
+
+@pytest.fixture
+def app(warm_page: App) -> Iterator[App]:
+    """The warm page without photos."""
+    warm_page.start_over()
+    yield warm_page
