@@ -244,9 +244,16 @@ async def difference(case: Case, backend: str) -> float:
     return float(abs(got - want).max() / abs(want).max())
 
 
-async def check_cases(backend: str, tolerance: float) -> list[str]:
+# How far a backend may stray, as a share of the largest value.
+TOLERANCES = {
+    "reference": 2e-5,  # Winograd's transforms in float32 lose about four bits against a plain sum
+    "simd": 0.015,  # inputs and outputs in 8 bits: half a step of 1/255 of a range, each
+}
+
+
+async def check_cases(backend: str) -> list[str]:
     """Return one line for each case on which `backend` strays from the definition."""
-    wrong = []
+    wrong, tolerance = [], TOLERANCES[backend]
     for case in cases():
         off = await difference(case, backend)
         if not off <= tolerance:
@@ -254,6 +261,6 @@ async def check_cases(backend: str, tolerance: float) -> list[str]:
     return wrong
 
 
-def check(backend: str, tolerance: float) -> list[str]:
+def check(backend: str) -> list[str]:
     """Run `check_cases` outside an event loop."""
-    return asyncio.run(check_cases(backend, tolerance))
+    return asyncio.run(check_cases(backend))
