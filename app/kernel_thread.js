@@ -6,7 +6,8 @@
 // Serving is one call into WebAssembly that lasts until the program is closed: between jobs the
 // thread sleeps on the memory (kernels/program.c), so no message arrives here meanwhile.
 
-self.addEventListener("message", async ({ data }) => {
+addEventListener("message", async ({ data }) => {
+  /** @type {{ module: WebAssembly.Module, memory: WebAssembly.Memory, base: number, stack: number, ith: number, job: number }} */
   const { module, memory, base, stack, ith, job } = data;
   const instance = await WebAssembly.instantiate(module, { env: { memory } });
   const { __stack_pointer: pointer, serve } = /** @type {any} */ (instance.exports);
