@@ -1,0 +1,89 @@
+"""Nothing leaves: only files of the bundle are asked for, from its own server, and none at work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from tests.browser.app import BOOT_SECONDS, App, outside
+from tests.faulty_site import faulty_site
+
+# One attempt each; the promise settles to true when the attempt got through.
+ATTEMPTS = {
+    "fetch": "url => fetch(url, { mode: 'no-cors' }).then(() => true, () => false)",
+    "image": """url => new Promise(done => { const i = new Image();
+        i.onload = i.onerror = event => done(event.type === 'load'); i.src = url; })""",
+    "beacon": "url => { navigator.sendBeacon(url); return new Promise(d => setTimeout(d, 300)); }",
+    "websocket": """url => new Promise(done => { const s = new WebSocket(url.replace('http', 'ws'));
+        s.onopen = () => done(true); s.onerror = () => done(false); })""",
+    "script": "url => import(url).then(() => true, () => false)",
+}
+
+
+def test_only_the_bundle_is_asked_and_nothing_once_it_is_ready(
+    context: BrowserContext, site: str, dist: Path, samples: Path, requests_seen: list[str]
+) -> None:
+    urls: list[str] = []
+    context.on("request", lambda request: urls.append(request.url))
+    requests_seen.clear()
+    app = App(context.new_page())
+    app.page.goto(site)
+    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    while_loading = list(requests_seen)
+    urls_while_loading = list(urls)
+
+    app.cut_out(samples / "cat.jpg")
+
+    assert outside(urls, site) == []
+    assert [url for url in urls[len(urls_while_loading) :] if not url.startswith("blob:")] == []
+    assert requests_seen == while_loading
+    for line in while_loading:
+        method, _, path = line.partition(" ")
+        assert method == "GET"
+        assert "?" not in path
+        assert path == "/" or (dist / path.lstrip("/")).is_file()
+
+
+@pytest.mark.parametrize("way", ATTEMPTS)
+def test_policy_stops_what_would_leave(app: App, dist: Path, way: str) -> None:
+    with faulty_site(dist) as elsewhere:
+        got_through = app.page.evaluate(ATTEMPTS[way], elsewhere.url + "icon.svg")
+
+        assert not got_through
+        assert elsewhere.seen == []
+
+
+def test_policy_stands_in_the_page_itself_for_hosts_that_send_no_headers(dist: Path) -> None:
+    html = (dist / "index.html").read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    sent = re.search(r"Content-Security-Policy: (.+)", (dist / "_headers").read_text())
+    assert policy and sent
+
+    assert sent[1].split("; ") == [*policy[1].split("; "), "frame-ancestors 'none'"]
+
+
+def test_page_has_neither_inline_scripts_nor_inline_styles(dist: Path) -> None:
+    html = (dist / "index.html").read_text()
+
+    assert re.findall(r"<script(?![^>]*\bsrc=)", html) == []
+    assert re.findall(r"<style|\sstyle=|\son\w+=", html) == []
+    assert re.findall(r"(?:src|href)=\"(?:https?:)?//", html) == []
+
+
+def test_page_works_on_a_host_that_sends_no_headers(
+    context: BrowserContext, dist: Path, samples: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "some" / "folder"
+    folder.parent.mkdir()
+    folder.symlink_to(dist)
+    (tmp_path / "_headers").write_text("")
+    with faulty_site(tmp_path) as plain:
+        app = App(context.new_page())
+        app.page.goto(plain.url + "some/folder/index.html")
+
+        assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+        assert app.page.evaluate("crossOriginIsolated") is False
+        assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
