@@ -131,3 +131,33 @@ def test_evaluate_measures_a_folder(folder: Path) -> None:
 def test_evaluate_names_a_folder_without_pairs(folder: Path) -> None:
     done = offcut(folder, "evaluate", ".", *RED, check=False)
     assert done.returncode == 1 and b"no pairs" in done.stderr
+
+
+def test_convert_makes_a_file_that_remove_can_use(folder: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.array([20, -20, -20], np.float32).reshape(1, 3, 1, 1)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "w"], ["score"]),
+            helper.make_node("Sigmoid", ["score"], ["alpha"]),
+        ],
+        "red",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, 32, 32))],
+        [helper.make_tensor_value_info("alpha", TensorProto.FLOAT, (1, 1, 32, 32))],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    opset = helper.make_opsetid("", 13)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "net.onnx")
+    done = offcut(folder, "convert", "net.onnx", "-o", "net.safetensors")
+    assert b"GMAC" in done.stdout
+    choice = ("--model", "net.safetensors", "--backend", "reference")
+    offcut(folder, "remove", "box.png", "-o", "cut.png", *choice)
+    alpha = alpha_of(folder / "cut.png")
+    assert alpha[30, 40] == 255 and alpha[0, 0] == 0
+
+
+def test_convert_names_a_file_that_is_no_model(folder: Path) -> None:
+    done = offcut(folder, "convert", "box.png", check=False)
+    assert done.returncode == 1 and b"box.png" in done.stderr and b"Traceback" not in done.stderr

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from offcut import __version__, backends, library
-from offcut.errors import ImageError, OffcutError
+from offcut import __version__, backends, container, library
+from offcut import card as cards
+from offcut.card import ModelCard
+from offcut.errors import ImageError, ModelFormatError, OffcutError
 from offcut.imaging import files, png
 from offcut.imaging.compose import parse_color
 from offcut.pipeline import Options, cut_out
@@ -37,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except OffcutError as error:
         _complain(error)
+        return 1
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
         return 1
     except KeyboardInterrupt:
         return 130
@@ -71,6 +76,29 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.json:
         Path(options.json).write_text(json.dumps(report.document(), indent=1) + "\n")
     print(report.table())
+    return 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Make a model file from an ONNX file, in float32 or as a card's variant says."""
+    from offcut.convert.commands import convert_file, quantize_model
+
+    source = Path(options.source)
+    card = _card(Path(options.card)) if options.card else None
+    if options.variant:
+        if card is None:
+            raise ModelFormatError("--variant needs the card that lists it", remedy="add --card")
+        statistics = card.document.get("quantization", {}).get("statistics", "")
+        calibrated = _read(Path(options.card).parent / str(statistics))
+        model, draft = quantize_model(_read(source), card, options.variant, calibrated)
+    else:
+        model, draft = convert_file(source, card)
+    data = container.write(model)
+    _write(options.output or str(source.with_suffix(".safetensors")), data)
+    for line in draft.record:
+        print(line)
+    macs = model.graph.multiply_accumulates() / 1e9
+    print(f"{len(model.graph.nodes)} nodes, {macs:.2f} GMAC, {len(data):,} bytes")
     return 0
 
 
@@ -160,6 +188,10 @@ def _target(source: str, below: Path, output: str | None, single: bool) -> str:
     return str(Path(output) / below.with_name(name))
 
 
+def _card(path: Path) -> ModelCard:
+    return cards.parse(_read(path).decode("utf-8", "replace"), str(path))
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -213,6 +245,11 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("folder", metavar="DIR", help="holds im/ and gt/ with equal stems")
     measure.add_argument("--json", metavar="FILE", help="write all figures there")
     _add_choices(measure)
+    make = command(convert)
+    make.add_argument("source", metavar="MODEL.onnx")
+    make.add_argument("-o", "--output", metavar="FILE", help="default: MODEL.safetensors")
+    make.add_argument("--card", metavar="CARD.toml", help="what the file does not say of itself")
+    make.add_argument("--variant", metavar="NAME", help="a variant of the card, quantized")
     command(models)
     command(info).add_argument("--json", action="store_true", help="print JSON")
     return parser
