@@ -128,6 +128,13 @@ def test_evaluate_measures_a_folder(folder: Path) -> None:
     assert means["iou"] > 0.9 and means["mae"] < 0.05 and means["set_max_f"] > 0.9
 
 
+def test_evaluate_compares_two_models(folder: Path) -> None:
+    weights = str(folder / "models" / "red-float32.safetensors")
+    done = offcut(folder, "evaluate", ".", "--against", weights, "--json", "f.json", *RED)
+    assert b"IoU at 0.5" in done.stdout
+    assert json.loads((folder / "f.json").read_text())["summary"]["mae"] == 0
+
+
 def test_evaluate_names_a_folder_without_pairs(folder: Path) -> None:
     done = offcut(folder, "evaluate", ".", *RED, check=False)
     assert done.returncode == 1 and b"no pairs" in done.stderr

@@ -68,11 +68,18 @@ def remove(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Compare the model's masks with ground truth and print the mean of each measure."""
-    from offcut.evaluate.folder import evaluate_folder
+    """Compare the model's masks with ground truth, or with another model's; print the means."""
+    from offcut.evaluate.fidelity import Fidelity, compare_folder
+    from offcut.evaluate.folder import Evaluation, evaluate_folder
 
+    report: Evaluation | Fidelity
     with _Opened(options) as session:
-        report = evaluate_folder(Path(options.folder), session, _tell)
+        if options.against:
+            name, model = asyncio.run(library.load(options.against))
+            other = asyncio.run(open_session(model, name=name, backend="reference"))
+            report = compare_folder(Path(options.folder), session, other, _tell)
+        else:
+            report = evaluate_folder(Path(options.folder), session, _tell)
     if options.json:
         Path(options.json).write_text(json.dumps(report.document(), indent=1) + "\n")
     print(report.table())
@@ -243,6 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_choices(cut)
     measure = command(evaluate)
     measure.add_argument("folder", metavar="DIR", help="holds im/ and gt/ with equal stems")
+    measure.add_argument(
+        "--against", metavar="MODEL", help="compare with this model on the photos; no gt/ needed"
+    )
     measure.add_argument("--json", metavar="FILE", help="write all figures there")
     _add_choices(measure)
     make = command(convert)
