@@ -89,16 +89,18 @@ def finish(
     if "row_runs" in args:
         rows = np.frombuffer(args["row_runs"], "<u4").astype(int)
         columns = np.frombuffer(args["column_runs"], "<u4").astype(int)
-        b = bias.T[:, rows[:, None] * args["runs"] + columns]  # (o, oh, ow)
+        b = bias.T[:, rows[:, None] * args["runs"] + columns]  # (o, oh, ow), padded to fours
+        b = b[:, : y.shape[1], : y.shape[2]]
     else:
         b = bias[0][:, None, None]
     y = y + b
-    if args["plain"]:
-        return to_u8(y)
-    y = activate(y, args["activation"])
+    if not args["plain"] or (residual is not None and args["activation"] == 1):
+        y = activate(y, args["activation"])
     if residual is not None:
         y = y + (residual.astype(F) * F(args["residual_scale"]) + F(args["residual_offset"]))
-        y = activate(y, args.get("activation_last", 0))
+    if args["plain"]:
+        return to_u8(y)
+    y = activate(y, args.get("activation_last", 0))
     return to_u8(np.clip(y * F(args["steps"]) + F(args["zero"]), -65536, 65536))
 
 

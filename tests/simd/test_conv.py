@@ -158,7 +158,8 @@ def test_stem_gives_the_bytes_of_its_arithmetic(native: Machine, seed: int) -> N
     rounded = np.rint(np.clip(x[0] * steps, -8191, 8191)).astype(np.int64)
     u, bias = arithmetic.packed(pack, weights["w"], 1)
     q, _ = arithmetic.rounded(u[..., 0], 8191)
-    taps_first = q[: c * kh * kw].reshape(c, kh * kw, o).swapaxes(0, 1).reshape(-1, o)
+    rows = q[: kh * (kw * c + kw * c % 2)].reshape(kh, -1, o)  # [kh][kw * c, padded to pairs]
+    taps_first = rows[:, : kw * c].reshape(-1, o)
     sums = arithmetic.integer_convolution(step.args, taps_first, rounded, 0)
     y = sums.astype(np.float32) * arithmetic.scaled(u[..., 0], pack)[:, None, None]
     out = quantization(*model.ranges["y"], "Relu")

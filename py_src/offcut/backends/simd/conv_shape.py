@@ -96,7 +96,9 @@ def bias_of(lw: Lowering, node: Node, shape: Shape) -> tuple[np.ndarray, dict[st
     for axis, begin, end in ((0, top, bottom), (1, left, right)):
         size = (shape.grid_in.height, shape.grid_in.width)[axis]
         along = shape.kernel[axis], shape.strides[axis], shape.dilations[axis]
-        runs.append(border_runs(size, *along, begin, end).astype("<u4").tobytes())
+        cells = border_runs(size, *along, begin, end)
+        # Tiles of 4 that stick out read on, but write nothing.
+        runs.append(np.pad(cells, (0, -len(cells) % 4), mode="edge").astype("<u4").tobytes())
     args: dict[str, Argument] = {"row_runs": runs[0], "column_runs": runs[1]}
     return bias.reshape(shape.o, -1), args | {"runs": bias.shape[2]}
 

@@ -18,6 +18,7 @@ from offcut.backends.simd.packing import (
     pack_narrow,
     pack_stem,
     pack_winograd,
+    stem_depth,
 )
 from offcut.backends.simd.values import BLOCK, Quantization, Value
 from offcut.graph import Node
@@ -63,7 +64,7 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     if floats is None:
         return f"{node.inputs[0]} cannot be stored as floats"
     in_range = lw.range_of(node.inputs[0])
-    small = shape.per_group * shape.taps <= 256
+    small = shape.per_group * shape.taps <= 256 and shape.dilations[1] == 1
     if steps and in_range and shape.groups == 1 and small:
         _emit_stem(lw, node, shape, target, floats, steps)
     else:
@@ -103,7 +104,7 @@ def _emit_u8(
         out = lw.draft.float_value(shape.o, shape.grid)
     else:
         out = lw.draft.u8_value(shape.o, shape.grid, steps)
-    plain = _is_plain(lw, node, target, source, steps, bias) and not run_args
+    plain = _is_plain(lw, node, target, source, steps, bias)
     args = geometry(shape) | run_args
     values: tuple[Value, ...] = (source, out)
     args |= {"in": Table(source.blocks), "floats": int(out.floats)}
@@ -111,7 +112,7 @@ def _emit_u8(
     if target.other:
         values += (lw.u8[target.other],)
     weights = lw.model.weights[node.inputs[1]]
-    pack = Packing(lw.draft, bias, steps if plain else None, lambda: weights.decode())
+    pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
     narrow = out.floats and shape.o < BLOCK and shape.same_3x3 and not run_args
     if narrow:
         kernel, units = "conv_narrow", shape.grid.height
@@ -124,7 +125,7 @@ def _emit_u8(
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_direct(pack, shape, source)
-        scratch = GROUP * 16 * shape.taps * len(source.blocks)
+        scratch = GROUP * (shape.taps * len(source.blocks) * 16 + blocks_for(shape.o) * 32)
     lw.emit(kernel, units, args, values, scratch=scratch, macs=shape.macs, name=target.name)
     (lw.floats if out.floats else lw.u8)[target.name] = out
     if target.other:
@@ -139,13 +140,25 @@ def _is_plain(
     steps: Quantization | None,
     bias: np.ndarray,
 ) -> bool:
-    """Return whether scale, bias and saturation are all that happens to the sums."""
-    if steps is None or target.other or target.activation not in ("", "Relu", "Relu6"):
+    """Return whether scale, bias, residual and saturation are all that happens to the sums."""
+    first, last = target.activation, target.activation_last
+    if target.other:
+        linear = first in ("", "Relu") and last in ("", "Relu", "Relu6")
+    else:
+        linear = first in ("", "Relu", "Relu6")
+    if steps is None or not linear:
         return False
     weights = lw.model.weights[node.inputs[1]].decode()
     most = max(q.scale for q in source.quantizations) * 255.0
     sums = np.abs(weights).reshape(len(weights), -1).sum(axis=1).max(initial=0.0) * most
     return bool(sums + np.abs(bias).max(initial=0.0) < PLAIN_LIMIT * steps.scale)
+
+
+def _folded(target: Target, steps: Quantization | None, plain: bool) -> Quantization | None:
+    """Return what packing folds into scales and bias; the zero point comes with a residual."""
+    if not plain or steps is None:
+        return None
+    return Quantization(steps.scale, 0) if target.other else steps
 
 
 def _epilogue(
@@ -161,6 +174,9 @@ def _epilogue(
         assert q is not None
         args["residual"] = Table(other.blocks)
         args["residual_scale"], args["residual_offset"] = q.scale, -q.zero * q.scale
+        if plain and steps is not None:
+            scale = q.scale / steps.scale
+            args["residual_scale"], args["residual_offset"] = scale, steps.zero - q.zero * scale
         args["pitch_residual"] = other.grid.pitch
         args["activation_last"] = ACTIVATIONS[target.activation_last]
     return args
@@ -174,16 +190,16 @@ def _emit_stem(
     in_scale = max(abs(low), abs(high), 1e-20) / STEM_LIMIT
     bias, run_args = bias_of(lw, node, shape)
     out = lw.draft.u8_value(shape.o, shape.grid, steps)
-    plain = target.activation in ("", "Relu", "Relu6") and not run_args
+    plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
-    pack = Packing(lw.draft, bias, steps if plain else None, lambda: weights.decode())
+    pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
     args |= pack_stem(pack, shape, in_scale)
     args |= {"in": Table(source.places), "in_steps": 1.0 / in_scale, "channels_in": shape.per_group}
-    width = (shape.grid.width - 1) * shape.strides[1]
-    width += (shape.kernel[1] - 1) * shape.dilations[1] + 1
-    rows = shape.per_group * shape.kernel[0] * max(width, shape.pads[1]) * 2 + 64
-    scratch = blocks_for(shape.per_group * shape.taps) * GROUP * 16 + rows
+    width = (shape.grid.width - 1) * shape.strides[1] + shape.kernel[1] + 1
+    rows = (shape.kernel[0] - 1) * shape.dilations[0] + 1
+    scratch = GROUP * (blocks_for(shape.o) * 32 + stem_depth(shape) * 16)
+    scratch += rows * width * shape.per_group * 2
     lw.emit(
         "conv_stem",
         shape.grid.height,

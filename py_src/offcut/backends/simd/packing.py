@@ -19,6 +19,7 @@ __all__ = [
     "pack_narrow",
     "pack_stem",
     "pack_winograd",
+    "stem_depth",
 ]
 
 TAPS = 36
@@ -165,18 +166,27 @@ def _dense(source: Callable[[], np.ndarray], shape: Shape) -> Callable[[], np.nd
 
 
 def pack_stem(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
-    """Pack for conv_stem: [channels][taps] in the weights' own order, padded to blocks."""
-    inputs, blocks = shape.per_group * shape.taps, blocks_for(shape.o)
-    lanes = np.full(blocks_for(inputs) * BLOCK, -1)
-    lanes[:inputs] = np.arange(inputs)
+    """Pack for conv_stem: [kernel_h][kernel_w][channels], each kernel row padded to pairs."""
+    (kh, kw), c = shape.kernel, shape.per_group
+    natural = np.arange(c * kh * kw).reshape(c, kh, kw).transpose(1, 2, 0).reshape(kh, kw * c)
+    padded = np.pad(natural, ((0, 0), (0, kw * c % 2)), constant_values=-1).reshape(-1)
+    lanes = np.full(stem_depth(shape) * BLOCK, -1)
+    lanes[: len(padded)] = padded
+    blocks = blocks_for(shape.o)
     return pack.add(
         "pack_direct",
         blocks,
         lanes,
         np.array([(in_scale, 0.0)] * len(lanes)),
-        row=inputs,
+        row=c * kh * kw,
         limit=STEM_LIMIT,
         weight_bytes=blocks * len(lanes) * BLOCK * 2,
         scale_bytes=blocks * BLOCK * 4,
         scratch=len(lanes) * 4,
     )
+
+
+def stem_depth(shape: Shape) -> int:
+    """Return how many blocks of 8 inputs an output of conv_stem has."""
+    pairs = -(-shape.kernel[1] * shape.per_group // 2)
+    return -(-shape.kernel[0] * pairs // 4)

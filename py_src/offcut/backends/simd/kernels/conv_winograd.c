@@ -75,34 +75,51 @@ INLINE void collect_tile(const int32_t *sums, const float *scales, int n,
     }
 }
 
-// Write the tiles of one block of output channels from pixel (y, x) on.
-INLINE void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
+// Write one tile of a plain or extended convolution from pixel (y, x) on. All four columns are
+// written: what lies beyond the output is border, which is filled later.
+INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x,
+                       floats pixels[4][HALVES * 4], const int extended) {
+    const extension e = extension_at(a, c, block, y, x);
+    uint8_t *to = a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
+    int rows = c->h_out - y < 4 ? c->h_out - y : 4;
+    for (int row = 0; row < rows; row++, to += c->pitch_out)
+        UNROLL for (int i = 0; i < 4; i += 2) {
+            pixel left = {lower(pixels[i] + row), upper(pixels[i] + row)};
+            pixel right = {lower(pixels[i + 1] + row), upper(pixels[i + 1] + row)};
+            if (extended) {
+                left = extend(a, c, &e, block, y, x, row, i, left);
+                right = extend(a, c, &e, block, y, x, row, i + 1, right);
+            } else {
+                left = add_pixels(left, e.bias);
+                right = add_pixels(right, e.bias);
+            }
+            u8x16 both = saturate(left, right);
+            store_halves(to + i * CELL, to + (i + 1) * CELL, both);
+        }
+}
+
+static void finish_tile(const args *a, const conv_args *c, int block, int y, int x,
+                        floats pixels[4][HALVES * 4]) {
+    for (int i = 0; i < 4 && x + i < c->w_out; i++)
+        for (int row = 0; row < 4 && y + row < c->h_out; row++)
+            finish(a, c, block, y + row, x + i,
+                   (pixel){lower(pixels[i] + row), upper(pixels[i] + row)});
+}
+
+// Write n tiles of one block of output channels from pixel (y, x) on.
+static void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
                         const int32_t *sums) {
     const float *scales = (const float *)(a->memory + c->scales) + block * TAPS * 8;
-    const float *bias = (const float *)(a->memory + c->bias) + block * 8;
-    f32x4 bias_low = load_f32x4(bias), bias_high = load_f32x4(bias + 4);
-    uint8_t *out = a->memory + (c->floats ? 0 : table_of(a, c->out)[block]);
-    int rows = c->h_out - y < 4 ? c->h_out - y : 4;
+    int extended = is_extended(c);
     for (int tile = 0; tile < n; tile++, x += 4) {
-        floats pixels[4][HALVES * 4];
+        floats pixels[4][HALVES * 4];  // [column][4 rows] for each half of the channels
         collect_tile(sums + tile * 8, scales, n, pixels);
-        int columns = c->w_out - x < 4 ? c->w_out - x : 4;
-        if (c->plain) {
-            // All four columns are written: what lies right of the output is border, filled later.
-            UNROLL for (int i = 0; i < 4; i++) {
-                uint8_t *to = out + (int64_t)y * c->pitch_out + (x + i) * CELL;
-                for (int row = 0; row < rows; row++, to += c->pitch_out) {
-                    u8x8 value = saturate(lower(pixels[i] + row) + bias_low,
-                                          upper(pixels[i] + row) + bias_high);
-                    __builtin_memcpy(to, &value, 8);
-                }
-            }
-        } else {
-            for (int i = 0; i < columns; i++)
-                for (int row = 0; row < rows; row++)
-                    finish(a, c, block, y + row, x + i, lower(pixels[i] + row),
-                           upper(pixels[i] + row));
-        }
+        if (!c->plain)
+            finish_tile(a, c, block, y, x, pixels);
+        else if (extended)
+            write_tile(a, c, block, y, x, pixels, 1);
+        else
+            write_tile(a, c, block, y, x, pixels, 0);
     }
 }
 
@@ -119,7 +136,8 @@ static void tile_row(const args *a, const conv_args *c, int y) {
             transform_tiles(a->memory + in[block] + (y - 1) * (int64_t)c->pitch_in + (x - 1) * CELL,
                             c->pitch_in, n, transformed + block * n * 8, blocks * n * 8);
         for (int block = 0; block < (int)c->blocks_out; block++) {
-            multiply(transformed, weights + block * TAPS * blocks * 64, blocks, n, sums, TAPS);
+            multiply(transformed, blocks * n * 8, weights + block * TAPS * blocks * 64, blocks, n,
+                     sums, TAPS);
             write_tiles(a, c, block, y, x, n, sums);
         }
     }

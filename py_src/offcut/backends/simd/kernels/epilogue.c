@@ -2,35 +2,32 @@
 #include "epilogue.h"
 
 // Beyond this many u8 steps round_f32 would not hold; lower.py lets a conv be plain only if its
-// largest possible sum is below 2^21 steps.
+// largest possible sum is below 2^22 steps.
 INLINE f32x4 limit_steps(f32x4 y) {
     return max_f32(min_f32(y, splat_f32(65536.0f)), splat_f32(-65536.0f));
 }
 
-void finish(const args *a, const conv_args *c, int block, int y, int x, f32x4 low,
-                   f32x4 high) {
-    const float *bias = bias_at(a, c, block, y, x);
-    low = activate(low + load_f32x4(bias), c->activation);
-    high = activate(high + load_f32x4(bias + 4), c->activation);
+void finish(const args *a, const conv_args *c, int block, int y, int x, pixel p) {
+    p = add_pixels(p, bias_at(a, c, block, y, x));
+    p = (pixel){activate(p.low, c->activation), activate(p.high, c->activation)};
     if (c->residual) {
         const uint8_t *from = a->memory + table_of(a, c->residual)[block];
-        i16x8 other = load_u8_as_i16(from + (int64_t)y * c->pitch_residual + x * CELL);
-        f32x4 scale = splat_f32(c->residual_scale), offset = splat_f32(c->residual_offset);
-        low += float_of(low_i32(other)) * scale + offset;
-        high += float_of(high_i32(other)) * scale + offset;
+        p = add_pixels(p, load_residual(from + (int64_t)y * c->pitch_residual + x * CELL,
+                                        splat_f32(c->residual_scale),
+                                        splat_f32(c->residual_offset)));
     }
-    low = activate(low, c->activation_last);
-    high = activate(high, c->activation_last);
+    p = (pixel){activate(p.low, c->activation_last), activate(p.high, c->activation_last)};
     if (c->floats) {
         const uint32_t *channels = table_of(a, c->out);
         for (int i = 0; i < 8 && block * 8 + i < (int)c->channels_out; i++)
             ((float *)(a->memory + channels[block * 8 + i]))[y * c->w_out + x] =
-                i < 4 ? low[i] : high[i - 4];
+                i < 4 ? p.low[i] : p.high[i - 4];
         return;
     }
     f32x4 steps = splat_f32(c->steps), zero = splat_f32(c->zero);
+    p = (pixel){limit_steps(p.low * steps + zero), limit_steps(p.high * steps + zero)};
     uint8_t *to = a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
-    u8x8 value = saturate(limit_steps(low * steps + zero), limit_steps(high * steps + zero));
+    u8x8 value = low_u8(saturate(p, p));
     __builtin_memcpy(to, &value, 8);
 }
 

@@ -1,28 +1,77 @@
 // From the sums of a convolution to its output: scale, bias, activation, residual, u8 or float.
 //
-// Plain convolutions (conv_args.plain) have scales and biases in u8 steps: rounding and saturating
-// is all that is left, and saturating at 0 is the Relu. The others come here in real units.
+// Three kinds, from fast to general:
+//   plain     scales and biases are in u8 steps: rounding and saturating, which is also the Relu, is
+//             all that is left
+//   extended  plain, with a residual to add or a bias that differs at the border
+//   other     in real units, with any activation or float output (finish)
 #pragma once
 #include "activation.h"
 #include "plane.h"
 
-INLINE u8x8 saturate(f32x4 low, f32x4 high) {
-    i16x8 v = narrow_i32(round_f32(low), round_f32(high));
-    return low_u8(narrow_i16(v, v));
+typedef struct {
+    f32x4 low, high;
+} pixel;  // 8 output channels
+
+// Round two pixels to u8 steps, saturated.
+INLINE u8x16 saturate(pixel a, pixel b) {
+    return narrow_i16(narrow_i32(round_f32(a.low), round_f32(a.high)),
+                      narrow_i32(round_f32(b.low), round_f32(b.high)));
 }
 
-// The bias of 8 output channels at one pixel, in real units.
-INLINE const float *bias_at(const args *a, const conv_args *c, int block, int y, int x) {
+INLINE int is_extended(const conv_args *c) { return c->residual || c->row_runs; }
+
+// The bias of 8 output channels at one pixel.
+INLINE pixel bias_at(const args *a, const conv_args *c, int block, int y, int x) {
     uint32_t run = 0;
     if (c->row_runs)
         run = table_of(a, c->row_runs)[y] * c->runs + table_of(a, c->column_runs)[x];
     uint32_t blocks = (c->channels_out + 7) / 8;
-    return (const float *)(a->memory + c->bias) + (run * blocks + (uint32_t)block) * 8;
+    const float *bias = (const float *)(a->memory + c->bias) + (run * blocks + (uint32_t)block) * 8;
+    return (pixel){load_f32x4(bias), load_f32x4(bias + 4)};
 }
 
-// Write 8 output channels of one pixel of a convolution that is not plain; low and high are the
-// scaled sums without bias.
-void finish(const args *a, const conv_args *c, int block, int y, int x, f32x4 low, f32x4 high);
+INLINE pixel add_pixels(pixel a, pixel b) { return (pixel){a.low + b.low, a.high + b.high}; }
+
+// What an extended convolution does besides rounding, for one block of output channels from pixel
+// (y, x) on.
+typedef struct {
+    const uint8_t *residual;  // its cell (y, x), or 0
+    f32x4 scale, offset;      // of the residual
+    f32x4 least;              // of the sums before it is added: 0 for a Relu
+    pixel bias;               // where there is only one
+} extension;
+
+INLINE extension extension_at(const args *a, const conv_args *c, int block, int y, int x) {
+    extension e = {0, splat_f32(c->residual_scale), splat_f32(c->residual_offset),
+                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f), bias_at(a, c, block, 0, 0)};
+    if (c->residual)
+        e.residual = a->memory + table_of(a, c->residual)[block] +
+                     (int64_t)y * c->pitch_residual + x * CELL;
+    return e;
+}
+
+// The residual at `from`, as floats in the unit of its scale.
+INLINE pixel load_residual(const uint8_t *from, f32x4 scale, f32x4 offset) {
+    i16x8 other = load_u8_as_i16(from);
+    return (pixel){float_of(low_i32(other)) * scale + offset,
+                   float_of(high_i32(other)) * scale + offset};
+}
+
+// A pixel of an extended convolution in u8 steps; p are the scaled sums without bias, and (row, i)
+// is its place from where `e` begins. The Relu before a residual cannot be left to the saturation.
+INLINE pixel extend(const args *a, const conv_args *c, const extension *e, int block, int y, int x,
+                    int row, int i, pixel p) {
+    p = add_pixels(p, c->row_runs ? bias_at(a, c, block, y + row, x + i) : e->bias);
+    if (!e->residual) return p;
+    p.low = max_f32(p.low, e->least);
+    p.high = max_f32(p.high, e->least);
+    const uint8_t *from = e->residual + (int64_t)row * c->pitch_residual + i * CELL;
+    return add_pixels(p, load_residual(from, e->scale, e->offset));
+}
+
+// Write a pixel of a convolution that is not plain; p are the scaled sums without bias.
+void finish(const args *a, const conv_args *c, int block, int y, int x, pixel p);
 
 // Fill the border beside output rows [begin, end) of all planes.
 void fill_borders(const args *a, const conv_args *c, int begin, int end);

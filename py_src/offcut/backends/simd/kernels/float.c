@@ -94,8 +94,9 @@ INLINE void multiply_floats(const args *a, const conv_args *c, int channel, cons
     for (int o = 0; o < n; o++) {
         float *to = (float *)(a->memory + table_of(a, c->out)[channel + o]) + y * c->w_out;
         for (int i = 0; i < PIXELS && x + i < c->w_out; i++) {
-            float bias = bias_at(a, c, (channel + o) / 8, y, x + i)[(channel + o) % 8];
-            to[x + i] = activate(sums[o][i / 4] + splat_f32(bias), c->activation)[i % 4];
+            pixel bias = bias_at(a, c, (channel + o) / 8, y, x + i);
+            float b = (channel + o) % 8 < 4 ? bias.low[(channel + o) % 4] : bias.high[(channel + o) % 4];
+            to[x + i] = activate(sums[o][i / 4] + splat_f32(b), c->activation)[i % 4];
         }
     }
 }

@@ -6,13 +6,28 @@
 // -32768.
 #include "gemm.h"
 
-#if defined(__AVX2__)
-typedef VECTOR(int32_t, 32) i32x8;
-typedef VECTOR(int16_t, 32) i16x16;
-typedef i32x8 sums8;
-typedef i16x16 weights8;
-#define KEEP(sums)
+// This empty statement pins the order of the instructions: without it LLVM reassociates the additions
+// of a step, or computes all its products first, and runs out of registers.
+#if defined(__wasm__)
+#define KEEP(v) __asm__ volatile("" : "+r"(v))
+#elif defined(__x86_64__)
+#define KEEP(v) __asm__ volatile("" : "+x"(v))
+#elif defined(__aarch64__)
+#define KEEP(v) __asm__ volatile("" : "+w"(v))
+#else
+#define KEEP(v)
+#endif
+
+// This one makes LLVM address all columns from one pointer, with constant offsets.
+#if defined(__wasm__)
+#define KEEP_POINTERS(a, w) __asm__ volatile("" : "+r"(a), "+r"(w))
+#else
 #define KEEP_POINTERS(a, w)
+#endif
+
+#if defined(__AVX2__)
+typedef VECTOR(int32_t, 32) sums8;
+typedef VECTOR(int16_t, 32) weights8;
 
 INLINE weights8 load_weights(const int16_t *w) {
     return (weights8)_mm256_loadu_si256((const __m256i *)w);
@@ -28,6 +43,7 @@ INLINE void add_products(sums8 *sums, weights8 w, const int16_t *pair) {
 #else
     *sums += (sums8)_mm256_madd_epi16((__m256i)w, x);
 #endif
+    KEEP(*sums);
 }
 INLINE void store_sums(int32_t *to, sums8 sums) { __builtin_memcpy(to, &sums, sizeof sums); }
 
@@ -38,16 +54,6 @@ typedef struct {
 typedef struct {
     i16x8 low, high;
 } weights8;
-#if defined(__wasm_simd128__)
-// These empty statements pin the order of the instructions. Without the first, LLVM computes all
-// products of a step before it adds them, and the browser's compiler spills registers; without the
-// second it keeps a pointer for each column, where constant offsets from one pointer would do.
-#define KEEP(sums) __asm__ volatile("" : "+r"((sums).low), "+r"((sums).high))
-#define KEEP_POINTERS(a, w) __asm__ volatile("" : "+r"(a), "+r"(w))
-#else
-#define KEEP(sums)
-#define KEEP_POINTERS(a, w)
-#endif
 
 INLINE weights8 load_weights(const int16_t *w) {
     return (weights8){load_i16x8(w), load_i16x8(w + 8)};
@@ -58,6 +64,8 @@ INLINE void add_products(sums8 *sums, weights8 w, const int16_t *pair) {
     i16x8 x = (i16x8)splat_i32(both);
     sums->low += dot(w.low, x);
     sums->high += dot(w.high, x);
+    KEEP(sums->low);
+    KEEP(sums->high);
 }
 INLINE void store_sums(int32_t *to, sums8 sums) {
     store_i32x4(to, sums.low);
@@ -72,10 +80,8 @@ INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, con
         KEEP_POINTERS(a, w);
         UNROLL for (int pair = 0; pair < 4; pair++) {
             weights8 pairs = load_weights(w + pair * 16);
-            UNROLL for (int i = 0; i < n; i++) {
+            UNROLL for (int i = 0; i < n; i++)
                 add_products(&sums[i], pairs, a + i * 8 + pair * 2);
-                KEEP(sums[i]);
-            }
         }
         a += n * 8;
         w += 64;
@@ -83,19 +89,18 @@ INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, con
     UNROLL for (int i = 0; i < n; i++) store_sums(out + i * 8, sums[i]);
 }
 
-// `repeat` products of the same shape, one after the other in all three arrays.
-INLINE void multiply_repeat(const int16_t *a, const int16_t *w, int blocks, const int n,
+INLINE void multiply_repeat(const int16_t *a, int step, const int16_t *w, int blocks, const int n,
                             int32_t *out, int repeat) {
-    for (int i = 0; i < repeat; i++)
-        multiply_columns(a + i * blocks * n * 8, w + i * blocks * 64, blocks, n, out + i * n * 8);
+    for (int i = 0; i < repeat; i++, a += step, w += blocks * 64, out += n * 8)
+        multiply_columns(a, w, blocks, n, out);
 }
 
-void multiply(const int16_t *a, const int16_t *w, int blocks, int n, int32_t *out,
-                     int repeat) {
+void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int n, int32_t *out,
+              int repeat) {
     switch (n) {
-#define CASE(n)                                               \
-    case n:                                                   \
-        multiply_repeat(a, w, blocks, n, out, repeat);        \
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        multiply_repeat(a, step, w, blocks, n, out, repeat);                                       \
         return;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5)
 #if defined(__AVX2__)

@@ -9,14 +9,15 @@ enum { GROUP = 10 };
 enum { GROUP = 5 };
 #endif
 
-// `repeat` products of n columns, 1 <= n <= GROUP, with 8 outputs, one after the other:
+// `repeat` products of n columns, 1 <= n <= GROUP, with 8 outputs each:
 //
-//   a    i16 [repeat][blocks][n][8]      for each block of 8 inputs, n columns
-//   w    i16 [repeat][blocks][4][8][2]   for each pair of inputs, 8 outputs
-//   out  i32 [repeat][n][8]              sums over all inputs of a * w
+//   a    i16 [blocks][n][8]      for each block of 8 inputs, n columns; the next one `step` on
+//   w    i16 [blocks][4][8][2]   for each pair of inputs, 8 outputs; the next one follows
+//   out  i32 [n][8]              sums over all inputs of a * w; the next one follows
 //
 // The caller proves that no sum can leave 32 bits.
-void multiply(const int16_t *a, const int16_t *w, int blocks, int n, int32_t *out, int repeat);
+void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int n, int32_t *out,
+              int repeat);
 
 // How many of `left` columns to take next, so that the last groups are not much smaller than the
 // others: the number of groups is least, and they differ by at most one.

@@ -38,8 +38,8 @@ typedef struct {
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     uint32_t pitch_in, pitch_out, pitch_residual;
     uint32_t floats;           // 1: the output is float
-    uint32_t plain;            // 1: scales and bias give u8 steps at once; what follows is unused
-    uint32_t activation;       // of the sum
+    uint32_t plain;            // 1: scales, bias and residual give u8 steps; see epilogue.h
+    uint32_t activation;       // of the sum; in plain ones only a Relu before a residual
     uint32_t activation_last;  // after the residual
     float residual_scale, residual_offset;
     float steps, zero;     // output in u8 steps = real value * steps + zero

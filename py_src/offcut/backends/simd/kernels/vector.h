@@ -107,6 +107,15 @@ INLINE u8x16 narrow_i16(i16x8 low, i16x8 high) {
 
 INLINE u8x8 low_u8(u8x16 v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
 INLINE u8x8 high_u8(u8x16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }
+INLINE void store_halves(uint8_t *low, uint8_t *high, u8x16 v) {
+#if defined(__wasm_simd128__)
+    wasm_v128_store64_lane(low, (v128_t)v, 0);
+    wasm_v128_store64_lane(high, (v128_t)v, 1);
+#else
+    store_u8x8(low, low_u8(v));
+    store_u8x8(high, high_u8(v));
+#endif
+}
 INLINE u8x16 max_u8(u8x16 a, u8x16 b) { return __builtin_elementwise_max(a, b); }
 
 // a < b ? a : b and the like: what a NaN gives is then the same everywhere.
