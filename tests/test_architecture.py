@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"container", "plan", "ops", "imaging"},
     {"backends", "download"},
     {"session"},
-    {"pipeline", "library", "evaluate", "convert", "train"},
+    {"pipeline", "library", "remover", "evaluate", "convert", "train"},
     {"", "cli", "__main__", "web", "serve"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
