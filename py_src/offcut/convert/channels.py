@@ -1,9 +1,9 @@
-"""Which channels of a graph's values belong together, so that a change of one changes the others.
+"""Which channels of a graph's values belong together: a change of one changes the others.
 
-A repair rewrites channels exactly: x = s x' + m. What makes a channel must produce x' and what reads
-it must expect x'; operators between them (pools, Resize, Concat, Add) pass the change on. `families`
-numbers the channels: equal numbers must share one factor s. A family that meets anything that
-cannot take the change (an output, an operator that is not listed here) is fixed.
+A repair rewrites channels exactly: x = s x' + m. What makes a channel must produce x', and what
+reads it must expect x'; operators between them (pools, Resize, Concat, Add) pass the change on.
+`families` numbers the channels: equal numbers must share one factor s. A family that meets
+anything that cannot take the change (an output, an operator that is not listed here) is fixed.
 """
 
 from __future__ import annotations

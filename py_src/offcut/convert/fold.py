@@ -146,7 +146,7 @@ def range_(node: RawNode, x: Operands) -> np.ndarray:
 @fold("Where")
 def where(node: RawNode, x: Operands) -> np.ndarray:
     """Choose between x[1] and x[2]."""
-    return np.where(*x)
+    return np.where(x[0], x[1], x[2])
 
 
 @fold("Div")
@@ -162,9 +162,12 @@ def div(node: RawNode, x: Operands) -> np.ndarray:
 @fold("ReduceProd", "ReduceMax", "ReduceMin", "ReduceSum")
 def reduce(node: RawNode, x: Operands) -> np.ndarray:
     """Reduce along the axes named; along all when none is."""
-    ufunc = {"P": np.multiply, "S": np.add}.get(node.op[6])
-    if ufunc is None:
-        ufunc = np.maximum if node.op == "ReduceMax" else np.minimum
+    ufunc: np.ufunc = {
+        "ReduceMax": np.maximum,
+        "ReduceMin": np.minimum,
+        "ReduceProd": np.multiply,
+        "ReduceSum": np.add,
+    }[node.op]
     axes = axes_of(node, x) or tuple(range(x[0].ndim))
     keep = bool(node.attributes.get("keepdims", 1))
     return np.asarray(ufunc.reduce(x[0], axis=axes, keepdims=keep, dtype=x[0].dtype))

@@ -65,7 +65,7 @@ def read_tensor(fields: Fields, where: str) -> tuple[str, np.ndarray]:
     if EXTERNAL in fields or one_number(fields, LOCATION, where) == 1:
         raise ModelFormatError(
             f"{where}: its data lies in another file",
-            remedy="save the model as one file: onnx.save(model, path, save_as_external_data=False)",
+            remedy="save the model as one file, without external data",
         )
     if SEGMENT in fields:
         raise ModelFormatError(f"{where}: is stored in segments, which ONNX no longer allows")

@@ -8,8 +8,8 @@
         { step = "correct_bias" },
     ]
 
-A step is a function from a Draft to a Draft; the other keys of its row are its parameters. A new step
-is one function and one row of STEPS.
+A step is a function from a Draft to a Draft; the other keys of its row are its parameters. A new
+step is one function and one row of STEPS.
 """
 
 from __future__ import annotations

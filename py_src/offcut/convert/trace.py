@@ -135,7 +135,9 @@ class _Tracer:
 
     def _run(self, node: Node) -> None:
         operands = [
-            self.values[name] if name in self.values else np.asarray(self.constants[name], np.float32)
+            self.values[name]
+            if name in self.values
+            else np.asarray(self.constants[name], np.float32)
             for name in node.inputs
         ]
         result = run_node(node, list(operands))

@@ -24,7 +24,7 @@ __all__ = ["TRANSLATIONS", "Site", "Translation", "translates"]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An ONNX node and what is known around it. `added` collects weights that a translation makes."""
+    """An ONNX node and what is known around it; `added` collects weights of a translation."""
 
     node: RawNode
     opset: int
@@ -130,10 +130,10 @@ def clip(site: Site) -> list[Node]:
     if site.has(2):
         high = float(site.constant(2))
     x = site.node.inputs[0]
-    limits = {"min": max(low, -3.4e38), "max": min(high, 3.4e38)}  # JSON knows no infinity
-    if low == 0 and limits["max"] == 3.4e38:
+    low, high = max(low, -3.4e38), min(high, 3.4e38)  # JSON knows no infinity
+    if low == 0 and high == 3.4e38:
         return [site.make("Relu", x)]
-    return [site.make("Clip", x, **limits)]
+    return [site.make("Clip", x, min=low, max=high)]
 
 
 @translates("Add", "Sub", "Mul", "Div")
@@ -159,7 +159,7 @@ def sum_(site: Site) -> list[Node]:
 @translates("Neg")
 def neg(site: Site) -> list[Node]:
     """Write a negation as a product."""
-    return [site.make("Mul", site.node.inputs[0], site.weight("minus", np.float32(-1)))]
+    return [site.make("Mul", site.node.inputs[0], site.weight("minus", np.array(-1, np.float32)))]
 
 
 @translates("Pow")
@@ -181,9 +181,11 @@ def batch_normalization(site: Site) -> list[Node]:
     factor = scale / np.sqrt(variance + site.get("epsilon", 1e-5))
     shape = (-1, *[1] * (len(site.shape()) - 2))  # broadcasts over (n, c, h, w)
     middle = f"{site.output}/scaled"
+    scaling = site.weight("scale", factor.reshape(shape))
+    shift = site.weight("shift", (bias - mean * factor).reshape(shape))
     return [
-        site.make("Mul", site.node.inputs[0], site.weight("scale", factor.reshape(shape)), to=middle),
-        site.make("Add", middle, site.weight("shift", (bias - mean * factor).reshape(shape))),
+        site.make("Mul", site.node.inputs[0], scaling, to=middle),
+        site.make("Add", middle, shift),
     ]
 
 
@@ -205,8 +207,8 @@ def gemm(site: Site) -> list[Node]:
     """Copy with its attributes."""
     inputs = [name for name in site.node.inputs if name]
     alpha, beta = float(site.get("alpha", 1.0)), float(site.get("beta", 1.0))
-    flags = {"transA": int(site.get("transA", 0)), "transB": int(site.get("transB", 0))}
-    return [site.make("Gemm", *inputs, alpha=alpha, beta=beta, **flags)]
+    a, b = int(site.get("transA", 0)), int(site.get("transB", 0))
+    return [site.make("Gemm", *inputs, alpha=alpha, beta=beta, transA=a, transB=b)]
 
 
 @translates("Softmax")

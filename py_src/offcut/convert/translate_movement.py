@@ -30,9 +30,11 @@ def reshape(site: Site) -> list[Node]:
         target = (int(np.prod(shape[:axis])), int(np.prod(shape[axis:])))
     else:
         axes = axes_of(site.node, [np.empty(0), *([site.constant(1)] if site.has(1) else [])])
-        change = np.expand_dims if site.node.op == "Unsqueeze" else np.squeeze
         picture = np.broadcast_to(np.float32(0), shape)
-        target = change(picture, axes or None).shape  # type: ignore[operator]
+        if site.node.op == "Unsqueeze":
+            target = np.expand_dims(picture, axes or ()).shape
+        else:
+            target = np.squeeze(picture, axes or None).shape
     return [site.make("Reshape", site.node.inputs[0], shape=target)]
 
 
