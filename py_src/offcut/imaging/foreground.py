@@ -1,0 +1,87 @@
+"""Estimate the subject's and the background's colours around soft edges, on a small copy.
+
+A soft pixel's colour is a mixture of both. Each of the two is spread from where it is pure: a
+pyramid of weighted means, read from coarse to fine, where a level counts by how much of its pixel
+is pure (pull-push; Gortler et al., "The Lumigraph", 1996). Purity is alpha to the eighth power: so
+few mixed pixels take part that no iteration is needed.
+
+Mean error of the subject's colour over soft pixels, for ten mattes on three backgrounds each, with
+the true alpha and with a blurred one: untouched .046 and .042; blur-fusion at full size (Forte,
+2021) .0119 and .0214; this .0121 and .0204, from a sixteenth of the pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offcut.imaging.resample import bilinear_taps, bilinear_width, shrink
+
+__all__ = ["Colours", "estimate"]
+
+SIDE = 384  # pixels at most on the longer side of the small copy
+TRUST = 4.0  # a quarter of a pixel's worth of pure colour is enough to rely on
+UNKNOWN = 128  # as alpha: so far from pure that the pixel takes part in neither estimate
+
+Colours = tuple[np.ndarray, np.ndarray]  # subject, background: f32 (3, h, w) each, 0 to 255
+
+
+def estimate(image: np.ndarray, matte: np.ndarray) -> Colours:
+    """Return the colours of subject and background, small, for `image`, u8 (H, W, 4).
+
+    matte: u8 (H, W), the subject's alpha. Pixels that are transparent already hold no mixture.
+    """
+    scale = max(1.0, max(matte.shape) / SIDE)
+    size = tuple(max(1, round(extent / scale)) for extent in matte.shape)
+
+    def prepare(band: np.ndarray, rows: slice) -> np.ndarray:
+        pixels = band.copy()
+        pixels[..., 3] = matte[rows]
+        if band[..., 3].min() < 255:
+            pixels[..., 3][band[..., 3] < 255] = UNKNOWN
+        return pixels
+
+    small = shrink(image, (size[0], size[1]), prepare=prepare)  # (4, h, w)
+    alpha = small[3] * np.float32(1 / 255)
+    return _spread(small[:3], _eighth(alpha)), _spread(small[:3], _eighth(1 - alpha))
+
+
+def _eighth(x: np.ndarray) -> np.ndarray:
+    for _ in range(3):
+        x = x * x
+    return x
+
+
+def _spread(colours: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return f32 (3, h, w): `colours` where `weight`, f32 (h, w), is high, spread from there."""
+    levels = [np.concatenate([colours * weight, weight[None]])]  # (4, h, w) each
+    while max(levels[-1].shape[1:]) > 1:
+        levels.append(_halved(levels[-1]))
+    result = _mean_colour(levels[-1])
+    for level in reversed(levels[:-1]):
+        trust = np.minimum(level[3] * np.float32(TRUST), 1)
+        result = _enlarged(result, (level.shape[1], level.shape[2]))  # (3, h, w)
+        result += trust * (_mean_colour(level) - result)
+    return result
+
+
+def _mean_colour(level: np.ndarray) -> np.ndarray:
+    return np.asarray(level[:3] / np.maximum(level[3], np.float32(1e-20)))
+
+
+def _halved(planes: np.ndarray) -> np.ndarray:
+    """Return the means of 2x2 pixels of f32 (4, h, w); an odd border counts as repeated."""
+    for axis in (1, 2):
+        size = planes.shape[axis]
+        at = np.arange(0, size, 2)
+        planes = planes.take(at, axis=axis) + planes.take(np.minimum(at + 1, size - 1), axis=axis)
+    return planes * np.float32(0.25)
+
+
+def _enlarged(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return f32 (3, h, w) planes enlarged to `size`, bilinearly."""
+    for length in reversed(size):  # along rows, then along columns, turned both times
+        turned = planes.reshape(-1, planes.shape[2])
+        wide = bilinear_width(turned, *bilinear_taps(planes.shape[2], length))
+        planes = wide.reshape(3, -1, length).swapaxes(1, 2)
+        planes = np.ascontiguousarray(planes)
+    return planes
