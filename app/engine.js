@@ -12,8 +12,7 @@ import { Failure } from "./failure.js";
  * @property {string} title
  * @property {string} backend
  * @property {number} threads
- * @property {Record<string, string>} skipped why preferred backends were not used
- * @property {string} version
+ * @property {Record<string, string>} notes why better backends or more threads are not used
  */
 /**
  * @typedef {object} Cutout What `remove` answers.

@@ -52,7 +52,8 @@ export function showStatus(info, milliseconds) {
   const status = one(".status");
   status.hidden = false;
   status.textContent = parts.join(" · ");
-  status.title = Object.entries(info.skipped).map(([name, why]) => `${name}: ${why}`).join("\n");
+  const notes = Object.entries(info.notes).map(([what, why]) => `${what}: ${why}`);
+  one(".notes").textContent = notes.join("; ");
   one(".boot-text").textContent = "Ready. Photos stay on this device.";
 }
 

@@ -132,8 +132,8 @@ async def open_model(service: Service, params: Mapping[str, Any], report: Report
     service.session = await open_session(model, name=entry.name, backend=backend, threads=threads)
     if threads not in (None, service.session.threads):
         raise BackendError(
-            f"backend {service.session.backend} runs {service.session.threads} thread(s) here, "
-            f"not {threads}",
+            f"{service.session.backend} runs {service.session.threads} thread(s) here, not "
+            f"{threads}: {_notes(service.session).get('threads', 'no more can be had')}",
             remedy="leave the number of threads to Offcut",
         )
     return await info(service, {}, report)
@@ -141,14 +141,14 @@ async def open_model(service: Service, params: Mapping[str, Any], report: Report
 
 @method
 async def info(service: Service, params: Mapping[str, Any], report: Report) -> Any:
-    """Return what is running: model, title, backend, threads, and why others were skipped."""
+    """Return what runs: model, title, backend, threads; and notes, why it is nothing better."""
     session = _session(service)
     return {
         "model": session.name,
         "title": session.model.card.title,
         "backend": session.backend,
         "threads": session.threads,
-        "skipped": dict(session.skipped),
+        "notes": _notes(session),
     }
 
 
@@ -183,6 +183,12 @@ def _session(service: Service) -> Session:
     if service.session is None:
         raise OffcutError("no model is open", remedy=RESTART)
     return service.session
+
+
+def _notes(session: Session) -> dict[str, str]:
+    """Return why preferred backends, and more threads, are not used: what -> reason."""
+    fewer = getattr(session.program, "note", "")
+    return dict(session.skipped) | ({"threads": fewer} if fewer else {})
 
 
 def _thread_count(value: Any) -> int | None:

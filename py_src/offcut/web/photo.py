@@ -61,14 +61,14 @@ async def _decode_with_pillow(data: bytes, name: str, load_package: LoadPackage)
 async def encode(pixels: np.ndarray, report: Report) -> dict[str, Any]:
     """Return {"png", "preview"}, Blobs, of u8 RGBA (H, W, 4); preview is None for small ones.
 
-    Python's zlib, set as `png` chose, takes a quarter of the time of the browser's
-    CompressionStream, whose level cannot be chosen; and it stops between bands when asked to.
+    Not by the browser's CompressionStream: its level cannot be chosen and it takes four times as
+    long as Python's zlib; here one can also stop between parts.
     """
     height, width = pixels.shape[:2]
     parts = []
     for done, part in png.deflated(pixels):
-        await report("encode", done, height)
         parts.append(part)
+        await report("encode", done, height)
     picture = canvas.to_blob(png.wrap(b"".join(parts), pixels.shape), "image/png")
     return {
         "png": picture,
