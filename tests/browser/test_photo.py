@@ -76,8 +76,7 @@ def test_partial_alpha_of_the_photo_is_multiplied_in_exactly(
 
     expected = offcut.remove(photo, session=session)
     assert np.abs(pixels.astype(int) - expected).max() <= ALPHA_ROUNDING
-    opaque_to_the_model = offcut.remove(photo, session=session, only_mask=True) == photo[..., 3]
-    assert (opaque_to_the_model & (photo[..., 3] < 128)).sum() > 1000
+    assert ((expected[..., 3] > 0) & (photo[..., 3] < 128)).sum() > 1000  # a canvas changes these
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
