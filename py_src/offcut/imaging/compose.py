@@ -75,9 +75,7 @@ def _masked(matte: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 def _is_soft(matte: np.ndarray) -> bool:
     """Tell whether any pixel of u8 (H, W) is neither 0 nor 255."""
-    return any(
-        bool(_soft(matte[top : top + BAND]).any()) for top in range(0, matte.shape[0], BAND)
-    )
+    return any(bool(_soft(matte[top : top + BAND]).any()) for top in range(0, matte.shape[0], BAND))
 
 
 def _soft(matte: np.ndarray) -> np.ndarray:

@@ -63,9 +63,7 @@ def bilinear_width(rows: np.ndarray, low: np.ndarray, part: np.ndarray) -> np.nd
     return out
 
 
-def _block_means(
-    image: np.ndarray, block: tuple[int, int], prepare: Prepare | None
-) -> np.ndarray:
+def _block_means(image: np.ndarray, block: tuple[int, int], prepare: Prepare | None) -> np.ndarray:
     """Return the mean of each block of pixels, f32 (4, H', W'); blocks at the end may be cut."""
     height, width = image.shape[:2]
     high, wide = block
