@@ -53,7 +53,7 @@ def rounded(u: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Return integer weights of u (lanes, ...) and the scales that lead back, (...)."""
     f = factor(u, limit)
     with np.errstate(divide="ignore"):
-        scale = np.where(f > 0, F(1) / f, F(0)).astype(F)
+        scale = np.where(f > 0, F(1) / f, F(1)).astype(F)
     return np.rint(u * f).astype(np.int64), scale
 
 
@@ -83,17 +83,22 @@ def activate(x: np.ndarray, number: int) -> np.ndarray:
 
 
 def finish(
-    args: Mapping[str, Any], y: np.ndarray, bias: np.ndarray, residual: np.ndarray | None
+    args: Mapping[str, Any],
+    y: np.ndarray,
+    bias: np.ndarray,
+    residual: np.ndarray | None,
+    *,
+    has_bias: bool = False,
 ) -> np.ndarray:
-    """Return u8 (o, oh, ow) from scaled sums y and bias (runs, o)."""
+    """Return u8 (o, oh, ow) from scaled sums y and bias (runs, o), unless y has it already."""
     if "row_runs" in args:
         rows = np.frombuffer(args["row_runs"], "<u4").astype(int)
         columns = np.frombuffer(args["column_runs"], "<u4").astype(int)
         b = bias.T[:, rows[:, None] * args["runs"] + columns]  # (o, oh, ow), padded to fours
         b = b[:, : y.shape[1], : y.shape[2]]
-    else:
-        b = bias[0][:, None, None]
-    y = y + b
+        y = y + b
+    elif not has_bias:
+        y = y + bias[0][:, None, None]
     if not args["plain"] or (residual is not None and args["activation"] == 1):
         y = activate(y, args["activation"])
     if residual is not None:
@@ -139,20 +144,20 @@ def scaled(u: np.ndarray, pack: Mapping[str, Any]) -> np.ndarray:
     """Return what sums are multiplied with: steps / factor."""
     f = factor(u, pack["limit"])
     with np.errstate(divide="ignore"):
-        return np.where(f > 0, F(pack["steps"]) / f, F(0)).astype(F)
+        return np.where(f > 0, F(pack["steps"]) / f, F(pack["steps"])).astype(F)
 
 
 def transformed_weights(u: np.ndarray) -> np.ndarray:
     """Return G g G^T of u (..., 9) as (..., 36), rounded as transform_3 rounds."""
 
     def transform(g0: np.ndarray, g1: np.ndarray, g2: np.ndarray) -> list[np.ndarray]:
-        outer, slope = g0 + g2, g0 * F(1 / 24) + g2 * F(1 / 6)
+        outer, slope = g0 + g2, g0 * F(1 / 6) + g2 * F(2 / 3)
         return [
-            g0 * F(0.25),
-            (outer + g1) * F(-1 / 6),
-            (outer - g1) * F(-1 / 6),
-            slope + g1 * F(1 / 12),
-            slope - g1 * F(1 / 12),
+            g0 * F(0.5),
+            (outer + g1) * F(-1 / 3),
+            (outer - g1) * F(-1 / 3),
+            slope + g1 * F(1 / 3),
+            slope - g1 * F(1 / 3),
             g2,
         ]
 
@@ -163,21 +168,29 @@ def transformed_weights(u: np.ndarray) -> np.ndarray:
 
 
 def collect(m: list[np.ndarray]) -> list[np.ndarray]:
-    """Return A^T m in the kernels' order of additions."""
+    """Return 2 A^T m in the kernels' order of additions."""
     sum_12, difference_12 = m[1] + m[2], m[1] - m[2]
     sum_34, difference_34 = m[3] + m[4], m[3] - m[4]
     return [
-        m[0] + sum_12 + sum_34,
-        difference_34 * F(2) + difference_12,
-        sum_34 * F(4) + sum_12,
-        difference_34 * F(8) + difference_12 + m[5],
+        m[0] + sum_12 + sum_34 * F(0.5),
+        difference_12 + difference_34,
+        sum_12 + sum_34 * F(2),
+        difference_12 + difference_34 * F(4) + m[5] * F(2),
     ]
 
 
 def winograd(
-    args: Mapping[str, Any], u: np.ndarray, pack: Mapping[str, Any], x: np.ndarray, zero: int
+    args: Mapping[str, Any],
+    u: np.ndarray,
+    bias: np.ndarray,
+    pack: Mapping[str, Any],
+    x: np.ndarray,
+    zero: int,
 ) -> np.ndarray:
-    """Return the scaled sums of conv_winograd (o, h, w) for u8 x (lanes, h, w); u (lanes, o, 9)."""
+    """Return conv_winograd's scaled sums (o, h, w) with `bias` (o,) for u8 x (lanes, h, w).
+
+    u: (lanes, o, 9).
+    """
     plus, minus = np.maximum(BT, 0).sum(1), np.maximum(-BT, 0).sum(1)
     limits = np.maximum(
         np.outer(plus, plus) + np.outer(minus, minus), np.outer(plus, minus) + np.outer(minus, plus)
@@ -187,19 +200,22 @@ def winograd(
     rows, columns = -(-h // 4), -(-w // 4)
     pads = ((0, 0), (1, 4 * rows + 1 - h), (1, 4 * columns + 1 - w))
     padded = np.pad(x.astype(np.int64), pads, constant_values=zero)
-    tiles = sliding_window_view(padded, (6, 6), axis=(1, 2))[
-        :, ::4, ::4
-    ]  # (lanes, rows, cols, 6, 6)
+    # (lanes, rows, columns, 6, 6)
+    tiles = sliding_window_view(padded, (6, 6), axis=(1, 2))[:, ::4, ::4]
     v = np.einsum("ij,ctsjk,lk->ilcts", BT, tiles, BT).reshape(36, len(x), rows * columns)
     assert abs(v).max() < 2**15
+    factors = [factor(taps[..., tap], pack["limit"] * int(limits[tap])) for tap in range(36)]
+    f = np.min([np.where(one > 0, one, F(np.inf)) for one in factors], axis=0)
+    f = np.where(np.isinf(f), F(1), f).astype(F)
+    scale = F(pack["steps"]) / f * F(0.25)
     m = []
     for tap in range(36):
-        q, _ = rounded(taps[..., tap], pack["limit"] * int(limits[tap]))
-        sums = q.T @ v[tap]  # (o, tiles)
+        sums = np.rint(taps[..., tap] * f).astype(np.int64).T @ v[tap]  # (o, tiles)
         assert abs(sums).max() < 2**31
-        own = {"limit": pack["limit"] * int(limits[tap]), "steps": pack["steps"]}
-        m.append(sums.astype(F) * scaled(taps[..., tap], own)[:, None])
+        m.append(sums.astype(F))
+    m[7] = m[7] + (bias / scale)[:, None]
     across = [collect(m[row * 6 : row * 6 + 6]) for row in range(6)]  # [6 rows][4 columns]
     pixels = [collect([across[row][i] for row in range(6)]) for i in range(4)]  # [column][row]
     y = np.array(pixels).transpose(2, 3, 1, 0).reshape(-1, rows, columns, 4, 4)
+    y = y * scale[:, None, None, None, None]
     return y.transpose(0, 1, 3, 2, 4).reshape(-1, 4 * rows, 4 * columns)[:, :h, :w]

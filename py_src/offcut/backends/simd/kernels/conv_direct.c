@@ -42,6 +42,7 @@ static void write_pixels(const args *a, const conv_args *c, int block, int y, in
     const float *scales = (const float *)(a->memory + c->scales) + block * 8;
     f32x4 scale_low = load_f32x4(scales), scale_high = load_f32x4(scales + 4);
     int extended = is_extended(c);
+    pixel bias = c->row_runs ? (pixel){splat_f32(0), splat_f32(0)} : bias_at(a, c, block, 0, 0);
     extension e;
     uint8_t *to = a->memory;
     if (c->plain) {
@@ -55,9 +56,8 @@ static void write_pixels(const args *a, const conv_args *c, int block, int y, in
             finish(a, c, block, y, x + i, p);
             continue;
         }
-        p = extended ? extend(a, c, &e, block, y, x, 0, i, p) : add_pixels(p, e.bias);
-        u8x8 value = low_u8(saturate(p, p));
-        __builtin_memcpy(to, &value, 8);
+        p = add_pixels(p, bias);
+        store_steps(to, extended ? extend(a, c, &e, block, y, x, 0, i, p) : p);
     }
 }
 

@@ -5,14 +5,14 @@
 //   in planes --B^T d B--> transformed  i16 [36][blocks_in][n][8]
 //   for each block of 8 output channels:
 //       transformed x weights --> sums  i32 [36][n][8]            36 matrix products (gemm.h)
-//       sums * scales --A^T m A--> 4 x 4 pixels of each tile --> u8 cells
+//       sums --A^T m A * scale--> 4 x 4 pixels of each tile --> u8 cells
 //
 //   weights  i16 [blocks_out][36][blocks_in][4][8][2]
-//   scales   f32 [blocks_out][36][8]    one for each output channel and tap
+//   scales   f32 [blocks_out][8]    one for each output channel
 //
-// No sum overflows: pack.c chooses each scale so that sum_c |weight| * limit(tap) * 255 < 2^31,
-// where limit(tap) * 255 bounds |B^T d B| (winograd.h), and traps if the rounded weights break it.
-// Tiles that stick out of the output read the border and are cut when they are written.
+// No sum overflows: pack.c chooses the scales so that sum_c |weight| * limit(tap) * 255 < 2^31 for
+// each tap, where limit(tap) * 255 bounds |B^T d B| (winograd.h), and traps if the rounded weights
+// break it. Tiles that stick out of the output read the border and are cut when they are written.
 #include "epilogue.h"
 #include "gemm.h"
 #include "winograd.h"
@@ -20,24 +20,27 @@
 #if defined(__AVX2__)
 typedef VECTOR(float, 32) floats;
 enum { HALVES = 1, LANES = 8 };
-INLINE f32x4 lower(const floats *v) { return __builtin_shufflevector(v[0], v[0], 0, 1, 2, 3); }
-INLINE f32x4 upper(const floats *v) { return __builtin_shufflevector(v[0], v[0], 4, 5, 6, 7); }
+INLINE pixel pixel_of(const floats v[HALVES]) {
+    return (pixel){__builtin_shufflevector(v[0], v[0], 0, 1, 2, 3),
+                   __builtin_shufflevector(v[0], v[0], 4, 5, 6, 7)};
+}
 #else
 typedef f32x4 floats;
 enum { HALVES = 2, LANES = 4 };
-INLINE f32x4 lower(const floats *v) { return v[0]; }
-INLINE f32x4 upper(const floats *v) { return v[4]; }
+INLINE pixel pixel_of(const floats v[HALVES]) { return (pixel){v[0], v[1]}; }
 #endif
-TRANSPOSE_A(floats)
 typedef VECTOR(int32_t, LANES * 4) integers;
+DEFINE_COLLECT(floats)
 
-// sums[tap] * scales[tap] as floats
-INLINE floats scaled(const int32_t *sums, const float *scales) {
-    integers sum;
-    floats scale;
-    __builtin_memcpy(&sum, sums, sizeof sum);
-    __builtin_memcpy(&scale, scales, sizeof scale);
-    return __builtin_convertvector(sum, floats) * scale;
+INLINE floats load_floats(const float *from) {
+    floats v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return v;
+}
+INLINE floats load_sums(const int32_t *from) {
+    integers v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return __builtin_convertvector(v, floats);
 }
 
 // B^T d B of n tiles of one block of channels. `in` is the cell above and to the left of the first
@@ -56,70 +59,91 @@ INLINE void transform_tiles(const uint8_t *in, uint32_t pitch, int n, int16_t *o
     }
 }
 
-// A^T m A of one tile and 8 channels; pixels are [column][4 rows] for each half of the channels.
-INLINE void collect_tile(const int32_t *sums, const float *scales, int n,
-                         floats pixels[4][HALVES * 4]) {
-    UNROLL for (int half = 0; half < HALVES; half++) {
-        floats rows[4][6];  // [column][row of taps]
-        UNROLL for (int row = 0; row < 6; row++) {
-            floats m[6], out[4];
-            UNROLL for (int i = 0; i < 6; i++)
-                m[i] = scaled(sums + (row * 6 + i) * n * 8 + half * 4,
-                              scales + (row * 6 + i) * 8 + half * 4);
-            collect_floats(m[0], m[1], m[2], m[3], m[4], m[5], out);
-            UNROLL for (int i = 0; i < 4; i++) rows[i][row] = out[i];
-        }
-        UNROLL for (int x = 0; x < 4; x++)
-            collect_floats(rows[x][0], rows[x][1], rows[x][2], rows[x][3], rows[x][4], rows[x][5],
-                           pixels[x] + half * 4);
+// One half of the channels of a tile, between the two steps of A^T m A.
+typedef struct {
+    floats taps[4][6];  // [column of pixels][row of taps]
+    floats scale;
+} half_tile;
+
+// The first step. `bias`, in units of the sums, is added to tap (1, 1), which A^T m A adds to all 16
+// pixels with a factor of 1: one addition instead of 16.
+INLINE void collect_rows(const int32_t *sums, int n, floats bias, half_tile *half) {
+    UNROLL for (int row = 0; row < 6; row++) {
+        floats m[6], out[4];
+        UNROLL for (int i = 0; i < 6; i++) m[i] = load_sums(sums + (row * 6 + i) * n * 8);
+        if (row == 1) m[1] += bias;
+        collect_floats(m, out);
+        UNROLL for (int i = 0; i < 4; i++) half->taps[i][row] = out[i];
     }
 }
 
-// Write one tile of a plain or extended convolution from pixel (y, x) on. All four columns are
-// written: what lies beyond the output is border, which is filled later.
+// The second step, for the 4 pixels of column x.
+INLINE void collect_column(const half_tile halves[HALVES], int x, pixel out[4]) {
+    floats rows[4][HALVES];
+    UNROLL for (int half = 0; half < HALVES; half++) {
+        floats column[4];
+        collect_floats(halves[half].taps[x], column);
+        UNROLL for (int row = 0; row < 4; row++) rows[row][half] = column[row] * halves[half].scale;
+    }
+    UNROLL for (int row = 0; row < 4; row++) out[row] = pixel_of(rows[row]);
+}
+
+// Write one tile of a plain or extended convolution from pixel (y, x) on, two columns at a time. All
+// four columns are written: what lies beyond the output is border, which is filled later.
 INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x,
-                       floats pixels[4][HALVES * 4], const int extended) {
+                       const half_tile halves[HALVES], const int extended) {
     const extension e = extension_at(a, c, block, y, x);
     uint8_t *to = a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
-    int rows = c->h_out - y < 4 ? c->h_out - y : 4;
-    for (int row = 0; row < rows; row++, to += c->pitch_out)
-        UNROLL for (int i = 0; i < 4; i += 2) {
-            pixel left = {lower(pixels[i] + row), upper(pixels[i] + row)};
-            pixel right = {lower(pixels[i + 1] + row), upper(pixels[i + 1] + row)};
-            if (extended) {
-                left = extend(a, c, &e, block, y, x, row, i, left);
-                right = extend(a, c, &e, block, y, x, row, i + 1, right);
-            } else {
-                left = add_pixels(left, e.bias);
-                right = add_pixels(right, e.bias);
+    int rows = c->h_out - y;
+    UNROLL for (int i = 0; i < 4; i += 2, to += 2 * CELL) {
+        i16x8 steps[2][4];
+        UNROLL for (int side = 0; side < 2; side++) {
+            pixel pixels[4];
+            collect_column(halves, i + side, pixels);
+            UNROLL for (int row = 0; row < 4; row++) {
+                pixel p = pixels[row];
+                if (extended && row < rows) p = extend(a, c, &e, block, y, x, row, i + side, p);
+                steps[side][row] = rounded(p);
             }
-            u8x16 both = saturate(left, right);
-            store_halves(to + i * CELL, to + (i + 1) * CELL, both);
         }
+        UNROLL for (int row = 0; row < 4; row++)
+            if (row < rows)
+                store_halves(to + row * c->pitch_out, to + row * c->pitch_out + CELL,
+                             narrow_i16(steps[0][row], steps[1][row]));
+    }
 }
 
 static void finish_tile(const args *a, const conv_args *c, int block, int y, int x,
-                        floats pixels[4][HALVES * 4]) {
-    for (int i = 0; i < 4 && x + i < c->w_out; i++)
+                        const half_tile halves[HALVES]) {
+    for (int i = 0; i < 4 && x + i < c->w_out; i++) {
+        pixel pixels[4];
+        collect_column(halves, i, pixels);
         for (int row = 0; row < 4 && y + row < c->h_out; row++)
-            finish(a, c, block, y + row, x + i,
-                   (pixel){lower(pixels[i] + row), upper(pixels[i] + row)});
+            finish(a, c, block, y + row, x + i, pixels[row]);
+    }
 }
 
 // Write n tiles of one block of output channels from pixel (y, x) on.
 static void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
                         const int32_t *sums) {
-    const float *scales = (const float *)(a->memory + c->scales) + block * TAPS * 8;
-    int extended = is_extended(c);
+    const float *scales = (const float *)(a->memory + c->scales) + block * 8;
+    const float *bias = (const float *)(a->memory + c->bias) + block * 8;
+    int extended = is_extended(c), one_bias = c->plain && !c->row_runs;
+    floats in_sums[HALVES];
+    half_tile halves[HALVES];
+    for (int i = 0; i < HALVES; i++) {
+        halves[i].scale = load_floats(scales + i * LANES);
+        in_sums[i] = one_bias ? load_floats(bias + i * LANES) / halves[i].scale : (floats){0};
+    }
     for (int tile = 0; tile < n; tile++, x += 4) {
-        floats pixels[4][HALVES * 4];  // [column][4 rows] for each half of the channels
-        collect_tile(sums + tile * 8, scales, n, pixels);
+        UNROLL for (int i = 0; i < HALVES; i++)
+            collect_rows(sums + tile * 8 + i * LANES, n, in_sums[i], &halves[i]);
         if (!c->plain)
-            finish_tile(a, c, block, y, x, pixels);
+            finish_tile(a, c, block, y, x, halves);
         else if (extended)
-            write_tile(a, c, block, y, x, pixels, 1);
+            write_tile(a, c, block, y, x, halves, 1);
         else
-            write_tile(a, c, block, y, x, pixels, 0);
+            write_tile(a, c, block, y, x, halves, 0);
     }
 }
 

@@ -26,9 +26,7 @@ void finish(const args *a, const conv_args *c, int block, int y, int x, pixel p)
     }
     f32x4 steps = splat_f32(c->steps), zero = splat_f32(c->zero);
     p = (pixel){limit_steps(p.low * steps + zero), limit_steps(p.high * steps + zero)};
-    uint8_t *to = a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
-    u8x8 value = low_u8(saturate(p, p));
-    __builtin_memcpy(to, &value, 8);
+    store_steps(a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL, p);
 }
 
 void fill_borders(const args *a, const conv_args *c, int begin, int end) {

@@ -13,10 +13,11 @@ typedef struct {
     f32x4 low, high;
 } pixel;  // 8 output channels
 
-// Round two pixels to u8 steps, saturated.
-INLINE u8x16 saturate(pixel a, pixel b) {
-    return narrow_i16(narrow_i32(round_f32(a.low), round_f32(a.high)),
-                      narrow_i32(round_f32(b.low), round_f32(b.high)));
+// Round to steps; narrow_i16 then saturates to u8.
+INLINE i16x8 rounded(pixel p) { return narrow_i32(round_f32(p.low), round_f32(p.high)); }
+
+INLINE void store_steps(uint8_t *to, pixel p) {
+    store_u8x8(to, low_u8(narrow_i16(rounded(p), rounded(p))));
 }
 
 INLINE int is_extended(const conv_args *c) { return c->residual || c->row_runs; }
@@ -39,12 +40,11 @@ typedef struct {
     const uint8_t *residual;  // its cell (y, x), or 0
     f32x4 scale, offset;      // of the residual
     f32x4 least;              // of the sums before it is added: 0 for a Relu
-    pixel bias;               // where there is only one
 } extension;
 
 INLINE extension extension_at(const args *a, const conv_args *c, int block, int y, int x) {
     extension e = {0, splat_f32(c->residual_scale), splat_f32(c->residual_offset),
-                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f), bias_at(a, c, block, 0, 0)};
+                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f)};
     if (c->residual)
         e.residual = a->memory + table_of(a, c->residual)[block] +
                      (int64_t)y * c->pitch_residual + x * CELL;
@@ -58,11 +58,12 @@ INLINE pixel load_residual(const uint8_t *from, f32x4 scale, f32x4 offset) {
                    float_of(high_i32(other)) * scale + offset};
 }
 
-// A pixel of an extended convolution in u8 steps; p are the scaled sums without bias, and (row, i)
-// is its place from where `e` begins. The Relu before a residual cannot be left to the saturation.
+// A pixel of an extended convolution in u8 steps. p are the scaled sums, with the bias if there is
+// only one; (row, i) is its place from (y, x), where `e` begins. The Relu before a residual cannot
+// be left to the saturation.
 INLINE pixel extend(const args *a, const conv_args *c, const extension *e, int block, int y, int x,
                     int row, int i, pixel p) {
-    p = add_pixels(p, c->row_runs ? bias_at(a, c, block, y + row, x + i) : e->bias);
+    if (c->row_runs) p = add_pixels(p, bias_at(a, c, block, y + row, x + i));
     if (!e->residual) return p;
     p.low = max_f32(p.low, e->least);
     p.high = max_f32(p.high, e->least);
