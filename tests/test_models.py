@@ -1,0 +1,112 @@
+"""The shipped model is what its card says, rebuilds byte for byte, and keeps to its floor.
+
+The float32 source comes from assets.lock.toml; photos are those that scikit-image ships.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import skimage
+
+from offcut import card as cards
+from offcut import container
+from offcut.container import Model
+from offcut.convert.commands import convert_file, quantize_model
+from offcut.evaluate import masks
+from offcut.imaging import files
+from offcut.imaging.preprocess import preprocess
+from offcut.session import open_session
+from offcut_build import assets
+from offcut_build.tree import Tree
+
+ROOT = Path(__file__).resolve().parents[1]
+CARD = cards.parse((ROOT / "models" / "u2netp.toml").read_text(), "u2netp.toml")
+PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
+CLOSE = 1e-4  # of the converted float32 graph to onnxruntime
+# The floor is the file's, with float32 activations; those of 8 bits come on top.
+ACTIVATIONS = {"reference": (0.0, 0.0), "simd": (0.001, 0.005)}  # of MAE, of IoU
+
+
+@pytest.fixture(scope="module")
+def source() -> Path:
+    """The float32 weights as an ONNX file."""
+    return assets.ensure(Tree(ROOT))["u2netp.onnx"]
+
+
+@pytest.fixture(scope="module")
+def inputs() -> list[np.ndarray]:
+    """Network inputs (1, 3, h, w): five photos whole, mirrored, and cropped twice."""
+    folder = Path(skimage.__file__).parent / "data"
+    photos = [files.decode((folder / name).read_bytes(), name) for name in PHOTOS]
+    views = [view for photo in photos for view in _views(photo)]
+    return [preprocess(np.ascontiguousarray(view), CARD.input) for view in views]
+
+
+def _views(photo: np.ndarray) -> list[np.ndarray]:
+    cut = photo.shape[1] // 4
+    return [photo, photo[:, ::-1], photo[:, :-cut], photo[:, cut:]]
+
+
+@pytest.fixture(scope="module")
+def wanted(source: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """onnxruntime's alpha map (h, w) of each input."""
+    session = onnxruntime.InferenceSession(str(source))
+    name = session.get_inputs()[0].name
+    return [session.run([CARD.output.name], {name: x})[0][0, 0] for x in inputs]
+
+
+def maps(model: Model, backend: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    async def run() -> list[np.ndarray]:
+        session = await open_session(model, backend=backend)
+        found = [(await session.run(x))[0, 0] for x in inputs]
+        session.close()
+        return found
+
+    return asyncio.run(run())
+
+
+def shipped(variant: str) -> Model:
+    data = (ROOT / "models" / CARD.variants[variant].file).read_bytes()
+    return container.read(data, variant)
+
+
+def test_the_converted_float32_graph_equals_onnxruntime(
+    source: Path, inputs: list[np.ndarray], wanted: list[np.ndarray]
+) -> None:
+    model, _ = convert_file(source, CARD)
+    for ours, theirs in zip(maps(model, "reference", inputs), wanted, strict=True):
+        assert abs(ours - theirs).max() <= CLOSE
+
+
+@pytest.mark.parametrize("variant", CARD.variants)
+def test_each_file_is_what_its_card_says(variant: str) -> None:
+    row = CARD.variants[variant]
+    data = (ROOT / "models" / row.file).read_bytes()
+    assert len(data) == row.bytes
+    assert hashlib.sha256(data).hexdigest() == row.sha256
+    assert {tensor.scheme for tensor in shipped(variant).weights.values()} >= {row.scheme}
+
+
+@pytest.mark.parametrize("variant", CARD.variants)
+def test_each_file_rebuilds_byte_for_byte(source: Path, variant: str) -> None:
+    statistics = (ROOT / "models" / CARD.document["quantization"]["statistics"]).read_bytes()
+    model, _ = quantize_model(source.read_bytes(), CARD, variant, statistics)
+    assert container.write(model) == (ROOT / "models" / CARD.variants[variant].file).read_bytes()
+
+
+@pytest.mark.parametrize("variant", CARD.variants)
+@pytest.mark.parametrize("backend", ACTIVATIONS)
+def test_each_file_keeps_to_its_floor(
+    variant: str, backend: str, inputs: list[np.ndarray], wanted: list[np.ndarray]
+) -> None:
+    found = maps(shipped(variant), backend, inputs)
+    pairs = list(zip(found, wanted, strict=True))
+    floor, (more, less) = CARD.variants[variant].floor, ACTIVATIONS[backend]
+    assert np.mean([masks.mae(ours, theirs) for ours, theirs in pairs]) <= floor["mae"] + more
+    assert np.mean([masks.iou(ours, theirs >= 0.5) for ours, theirs in pairs]) >= floor["iou"] - less
