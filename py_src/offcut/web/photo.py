@@ -70,9 +70,10 @@ async def encode(pixels: np.ndarray, report: Report) -> dict[str, Any]:
         parts.append(part)
         await report("encode", done, height)
     picture = canvas.to_blob(png.wrap(b"".join(parts), pixels.shape), "image/png")
+    large = height * width > PREVIEW_PIXELS
     return {
         "png": picture,
-        "preview": await canvas.shrink(picture, (width, height), PREVIEW_PIXELS),
+        "preview": await canvas.shrink(pixels, PREVIEW_PIXELS) if large else None,
     }
 
 
