@@ -1,48 +1,65 @@
-"""Image files on CPython (and in the browser where its decoder cannot be trusted), by Pillow."""
+"""Image files and PIL images as arrays, by Pillow: on CPython, and where a canvas would not do."""
 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from offcut.errors import ImageError
+from offcut.imaging.sniff import check_size, check_whole, read_header
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "decode", "formats", "from_pil"]
+__all__ = ["decode", "formats", "from_pil"]
 
-MAX_PIXELS = 50_000_000  # what is tested; larger photos are refused before they are decoded
+# Pillow's names of the formats that are photos; its other readers are not offered files.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP")
+# What Pillow's readers raise on damaged files.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RuntimeError,  # AVIF
+    TypeError,
+    ZeroDivisionError,
+    struct.error,
+)
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
     """Return the first frame of an image file as u8 RGBA (H, W, 4), turned by EXIF.
 
-    name: the file's, for errors. Raises ImageError when it is no image, damaged or too large.
+    name: the file's, for errors. Raises ImageError when it is no photo, damaged or too large;
+    size and wholeness are looked at before anything is decoded.
     """
+    header = read_header(data, name)
+    if header.size is not None:
+        check_size(header.size, name)
+    check_whole(data, header, name)
     pil = _pillow()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pil.DecompressionBombWarning)
-            image = pil.open(io.BytesIO(data))
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(
-                    f"{name} is {width}x{height}, {width * height / 1e6:.0f} megapixels; "
-                    f"at most {MAX_PIXELS / 1e6:.0f} can be cut out",
-                    remedy="make it smaller first",
-                )
+            warnings.simplefilter("ignore")  # about metadata, and of sizes that are checked here
+            image = pil.open(io.BytesIO(data), formats=formats())
+            check_size(image.size, name)
             return from_pil(image)
     except pil.UnidentifiedImageError as error:
         raise ImageError(
-            f"{name} is not an image that can be read", remedy="save it as JPEG or PNG"
+            f"{name} is {header.kind}, which cannot be read here, or is damaged",
+            remedy="save it as JPEG or PNG",
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, pil.DecompressionBombError) as error:
+    except (*DAMAGE, pil.DecompressionBombError) as error:
         raise ImageError(
-            f"{name} is damaged: {error}", remedy="fetch or export the file again"
+            f"{name} is damaged: {error}", remedy="copy or download it again"
         ) from error
 
 
@@ -51,18 +68,23 @@ def from_pil(image: Image) -> np.ndarray:
     from PIL import ImageOps
 
     turned = ImageOps.exif_transpose(image)
-    if turned.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        turned = _eight_bits(turned)
+    if turned.mode.startswith("I;16") or turned.mode in ("I", "F"):
+        turned = _in_eight_bits(turned)
     return np.asarray(turned.convert("RGBA"), np.uint8)
 
 
-def _eight_bits(image: Image) -> Image:
-    """Return a grey image of 16 or 32 bits in 8: the upper byte, not clipped values."""
+def _in_eight_bits(image: Image) -> Image:
+    """Return a grey image of 16 or 32 bits in 8; Pillow itself would clip at 255."""
     from PIL import Image as pil
 
-    values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if values.max(initial=0) > 255 else 255.0
-    return pil.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8), "L")
+    values = np.asarray(image).astype(np.float32)  # (H, W)
+    highest = float(values.max(initial=0.0))
+    # Only 16 bits have one meaning; 32 are taken to be 0..1, 0..255 or 0..65535.
+    top = 65535.0 if image.mode.startswith("I;16") or highest > 255 else 255.0
+    if image.mode == "F" and highest <= 1:
+        top = 1.0
+    levels = np.clip(np.nan_to_num(values) * np.float32(255 / top), 0, 255)
+    return pil.fromarray(np.rint(levels).astype(np.uint8), "L")
 
 
 def formats() -> list[str]:
@@ -72,7 +94,7 @@ def formats() -> list[str]:
     except ImageError:
         return []
     pil.init()
-    return sorted(pil.OPEN)
+    return [name for name in FORMATS if name in pil.OPEN]
 
 
 def _pillow() -> Any:
