@@ -1,4 +1,4 @@
-"""Files of every kind become RGBA arrays, or errors that say what is wrong; never half a picture."""
+"""Files of every kind become arrays, or errors that say what is wrong; never half a picture."""
 
 from __future__ import annotations
 
