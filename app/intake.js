@@ -9,6 +9,7 @@ import { Failure } from "./failure.js";
  */
 export function watchIntake(onFiles, onFailure) {
   watchDrop(onFiles, onFailure);
+  namePasteKey();
   const pick = /** @type {HTMLInputElement} */ (document.querySelector(".pick"));
   pick.addEventListener("change", () => {
     const files = [...(pick.files ?? [])];
@@ -54,6 +55,12 @@ function watchDrop(onFiles, onFailure) {
     const remedy = "save the picture first, then drop the file";
     onFailure(new Failure("ImageError", "what you dropped is not a file", remedy));
   });
+}
+
+/** Apple's keyboards paste with another key. */
+function namePasteKey() {
+  const key = document.querySelector("kbd");
+  if (key && /Mac|iPhone|iPad/.test(navigator.platform)) key.textContent = "⌘";
 }
 
 /** @param {string} path @returns {Promise<File>} */

@@ -7,7 +7,7 @@ import { watchIntake } from "./intake.js";
 import { Photos } from "./photos.js";
 import { describeBoot } from "./stages.js";
 import { showStrip } from "./strip.js";
-import { announce, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
+import { announce, keepFocus, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
 
 /** @typedef {import("./failure.js").Failure} Failure */
 /** @typedef {import("./engine.js").Info} Info */
@@ -54,6 +54,7 @@ const photos = new Photos(engine, show);
 
 function show() {
   const photo = photos.selected;
+  const focused = document.activeElement;
   const failure = known.failure ?? known.mishap ?? photo?.failure ?? null;
   root.dataset.view = photos.list.some(({ state }) => state !== "error") ? "photo" : "empty";
   root.dataset.state = stateOf(failure);
@@ -68,6 +69,7 @@ function show() {
   const strip = /** @type {HTMLElement} */ (document.querySelector(".strip"));
   showStrip(strip, photos.list, photo, (other) => photos.select(other));
   announce(words(failure));
+  keepFocus(focused);
 }
 
 /** @param {Failure | null} failure */

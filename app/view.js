@@ -79,6 +79,13 @@ export function announce(text) {
   if (place.textContent !== text) place.textContent = text;
 }
 
+/** Where the focus goes when the element that had it disappears. @param {Element | null} focused */
+export function keepFocus(focused) {
+  const visible = (/** @type {Element} */ element) => element.getClientRects().length > 0;
+  if (!focused || focused === document.body || visible(focused)) return;
+  [".download", ".cancel", ".pick"].map((name) => one(name)).find(visible)?.focus();
+}
+
 const frame = one(".frame");
 const comparison = watchComparison(frame);
 const pictures = { before: one("img.before"), after: one("img.after") };

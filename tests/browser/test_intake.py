@@ -158,3 +158,18 @@ def test_starting_over_releases_every_object_url(app: App, samples: Path) -> Non
       image.src = url;
     })))"""
     assert not any(app.page.evaluate(alive, urls))
+
+
+def test_focus_is_not_lost_when_the_element_that_had_it_goes(app: App, samples: Path) -> None:
+    where = "document.activeElement.className"
+    app.page.get_by_test_id("file-input").focus()
+
+    app.choose(samples / "cat.jpg")
+    app.wait("working", seconds=5)
+    assert "cancel" in app.page.evaluate(where)
+
+    app.wait("done")
+    assert "download" in app.page.evaluate(where)
+
+    app.start_over()
+    assert "pick" in app.page.evaluate(where)

@@ -14,7 +14,7 @@ import js
 import numpy as np
 from pyodide.ffi import JsException, to_js
 
-from offcut.web.sniff import check_size
+from offcut.imaging.sniff import check_size
 
 __all__ = ["is_exact", "read_pixels", "shrink", "to_blob"]
 

@@ -10,9 +10,9 @@ import numpy as np
 from pyodide.ffi import JsException
 
 from offcut.errors import DownloadError, ImageError
-from offcut.imaging import files, png
+from offcut.imaging import files, png, sniff
 from offcut.pipeline import Report
-from offcut.web import canvas, sniff
+from offcut.web import canvas
 
 __all__ = ["decode", "encode", "name_of_result"]
 
