@@ -95,33 +95,36 @@ def _decontaminate(
     if not at.size:
         return
     y, x = at // width, at % width
-    rows = _Places(colours[0].shape[1], height, y + top)
-    columns = _Places(colours[0].shape[2], width, x)
+    corners = _corners(colours[0].shape[1:], (height, width), (y + top, x))
     alpha = matte.reshape(-1)[at] * np.float32(1 / 255)  # (m,)
-    pixels = band.reshape(-1, 4)  # a view
+    levels = band.reshape(-1)  # a view
     for c in range(3):
-        subject, old = (_sample(planes[c], rows, columns) for planes in colours)  # (m,)
-        mixed = alpha * subject + (1 - alpha) * old
-        own = subject + alpha * (pixels[at, c] - mixed)
-        pixels[at, c] = np.clip(own, 0, 255) + np.float32(0.5)
+        subject, old = (_sample(planes[c].reshape(-1), *corners) for planes in colours)  # (m,)
+        mixed = old + alpha * (subject - old)
+        own = subject + alpha * (levels[at * 4 + c] - mixed)
+        levels[at * 4 + c] = np.clip(own, 0, 255) + np.float32(0.5)
 
 
-class _Places:
-    """Where samples lie along one axis of a small map."""
+def _corners(
+    size: tuple[int, ...], full: tuple[int, int], at: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where in a flat map of `size` the pixels `at` of a `full` photo lie.
 
-    def __init__(self, size: int, size_full: int, at: np.ndarray) -> None:
-        low, part = bilinear_taps(size, size_full)
-        self.low, self.part = low[at], part[at]  # (m,) each
-        self.high = np.minimum(self.low + 1, size - 1)
+    The four neighbours, intp (2, 2, m), and how far down and right of the first, f32 (m,).
+    """
+    (low, down), (left, right) = (bilinear_taps(size[i], full[i]) for i in range(2))
+    first = low[at[0]].astype(np.intp) * size[1] + left[at[1]]
+    below, beside = size[1] * (size[0] > 1), int(size[1] > 1)
+    steps = np.array([[0, beside], [below, below + beside]])
+    return steps[..., None] + first, down[at[0]], right[at[1]]
 
 
-def _sample(plane: np.ndarray, rows: _Places, columns: _Places) -> np.ndarray:
-    """Return f32 (m,): f32 `plane` (h, w) at the places, bilinearly."""
-    upper = plane[rows.low, columns.low]
-    upper += columns.part * (plane[rows.low, columns.high] - upper)
-    lower = plane[rows.high, columns.low]
-    lower += columns.part * (plane[rows.high, columns.high] - lower)
-    return np.asarray(upper + rows.part * (lower - upper))
+def _sample(
+    flat: np.ndarray, corners: np.ndarray, down: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    """Return f32 (m,): a flat f32 map interpolated between the corners, (2, 2, m)."""
+    upper, lower = (begin + right * (end - begin) for begin, end in (flat[row] for row in corners))
+    return np.asarray(upper + down * (lower - upper))
 
 
 def _put_on(band: np.ndarray, background: Color) -> None:
