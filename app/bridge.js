@@ -70,6 +70,7 @@ export class Bridge {
   call(method, params = {}, { signal, progress = () => {} } = {}) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(cancelled());
+      if (this.#lost) return reject(notBegun(new Failure("WorkerError", "Offcut was stopped")));
       const call = { method, params, signal, progress, resolve, reject };
       signal?.addEventListener("abort", () => this.#abort(call), { once: true });
       this.#waiting.push(call);
@@ -145,12 +146,18 @@ export class Bridge {
     this.#lost = true;
     clearTimeout(this.#watchdog);
     this.worker.terminate();
-    const calls = this.#running ? [this.#running, ...this.#waiting] : this.#waiting;
+    this.#running?.reject(failure);
     this.#running = null;
-    this.#waiting = [];
-    for (const call of calls) call.reject(failure);
+    for (const call of this.#waiting.splice(0)) {
+      call.reject(notBegun(failure));
+    }
     if (tell) this.onLost(failure);
   }
+}
+
+/** @param {Failure} failure @returns {Failure} the same, for a call that had not begun */
+function notBegun(failure) {
+  return Object.assign(Failure.from(failure.report()), { began: false });
 }
 
 function cancelled() {

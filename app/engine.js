@@ -68,14 +68,22 @@ export class Engine {
   }
 
   /**
-   * Cut the subject out of a photo; waits until the engine is ready.
+   * Cut the subject out of a photo; waits until the engine is ready, and for another worker when
+   * this one is lost before it is the photo's turn.
    * @param {File} file
    * @param {{signal: AbortSignal, progress: (progress: Progress) => void}} options
    * @returns {Promise<Cutout>} rejects with a Failure
    */
   async remove(file, options) {
-    const bridge = await this.#whenReady(options.signal);
-    return bridge.call("remove", { file, name: file.name }, options);
+    for (;;) {
+      const bridge = await this.#whenReady(options.signal);
+      try {
+        return await bridge.call("remove", { file, name: file.name }, options);
+      } catch (error) {
+        const lostBefore = error instanceof Failure && !error.began;
+        if (!lostBefore || options.signal.aborted) throw error;
+      }
+    }
   }
 
   /** @param {AbortSignal} signal @returns {Promise<Bridge>} */

@@ -4,6 +4,9 @@
 
 /** An error that the page can show; `type` is a name from offcut.errors or one of ours. */
 export class Failure extends Error {
+  /** False when it ended a call to the worker that had not begun. */
+  began = true;
+
   /**
    * @param {string} type
    * @param {string} message

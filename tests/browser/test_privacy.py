@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.app import BOOT_SECONDS, App, outside
-from tests.faulty_site import faulty_site
+from tests.faulty_site import Answer, Site, faulty_site
 
 # One attempt each; the promise settles to true when the attempt got through.
 ATTEMPTS = {
@@ -73,17 +74,41 @@ def test_page_has_neither_inline_scripts_nor_inline_styles(dist: Path) -> None:
     assert re.findall(r"(?:src|href)=\"(?:https?:)?//", html) == []
 
 
-def test_page_works_on_a_host_that_sends_no_headers(
-    context: BrowserContext, dist: Path, samples: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "some" / "folder"
-    folder.parent.mkdir()
-    folder.symlink_to(dist)
-    (tmp_path / "_headers").write_text("")
-    with faulty_site(tmp_path) as plain:
-        app = App(context.new_page())
-        app.page.goto(plain.url + "some/folder/index.html")
+@pytest.fixture
+def plain_host(dist: Path, tmp_path: Path) -> Iterator[Site]:
+    """A host that sends no headers of ours, with dist/ in the folder some/folder/."""
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "folder").symlink_to(dist)
+    with faulty_site(tmp_path) as site:
+        yield site
 
-        assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
-        assert app.page.evaluate("crossOriginIsolated") is False
-        assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+
+PLACE = "some/folder/index.html"
+
+
+def test_page_works_on_a_host_that_sends_no_headers(
+    context: BrowserContext, plain_host: Site, samples: Path
+) -> None:
+    app = App(context.new_page())
+    app.page.goto(plain_host.url + PLACE)
+
+    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    assert app.page.evaluate("crossOriginIsolated") is False
+    assert app.attribute("threads") == "1"
+    assert "threads: the page" in app.text(".notes")
+    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+
+
+def test_worker_refuses_to_work_where_no_policy_is_in_force(
+    context: BrowserContext, plain_host: Site
+) -> None:
+    def without_policy(answer: Answer) -> None:
+        answer.body = answer.body.replace(b"Content-Security-Policy", b"X-Nothing")
+
+    plain_host.faults[PLACE] = without_policy
+    app = App(context.new_page())
+    app.page.goto(plain_host.url + PLACE)
+
+    app.wait("error", seconds=15)
+
+    assert "its promise of privacy cannot be kept" in app.error

@@ -55,15 +55,15 @@ def test_worker_that_fails_while_idle_is_replaced_without_a_word(app: App, sampl
 
 def test_cancel_replaces_a_worker_that_does_not_listen(app: App, samples: Path) -> None:
     app.start_over()
-    app.choose(samples / "coffee.jpg")
+    app.choose(samples / "coffee.jpg", samples / "cat.jpg")
     app.wait("working")
     python_worker(app).evaluate(HANG)
 
     app.page.get_by_test_id("cancel").click()
 
     app.wait("booting", seconds=5)
-    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    assert app.wait("done", "error", seconds=BOOT_SECONDS) == "done", app.describe()
+    assert app.download().name == "cat-offcut.png"  # the photo behind it had not begun
 
 
 def test_photo_is_cut_out_with_the_network_unplugged(app: App, samples: Path) -> None:
