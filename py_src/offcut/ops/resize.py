@@ -11,6 +11,8 @@ from offcut.ops.registry import op
 
 __all__ = ["linear_taps", "nearest_taps", "resize", "source_positions"]
 
+CHANNELS = 16  # resized at a time
+
 
 @op("Resize")
 def resize(
@@ -24,10 +26,22 @@ def resize(
     """Return x (n, c, h, w) at the size (height, width), one axis after the other.
 
     No antialiasing, as ONNX Resize-13 without `antialias`. The scale is size_out / size_in.
+    Some channels at a time, so that temporaries stay small.
     """
+    y = np.empty((*x.shape[:2], *size), np.float32)
+    for first in range(0, x.shape[1], CHANNELS):
+        part = slice(first, first + CHANNELS)
+        x_part, positions = x[:, part], coordinate_transformation_mode
+        y[:, part] = _resized(x_part, size, mode, positions, nearest_mode)
+    return y
+
+
+def _resized(
+    x: np.ndarray, size: tuple[int, int], mode: str, positions: str, nearest_mode: str
+) -> np.ndarray:
     # Columns first: gathering them is the slow part, and there are still few rows.
     for axis, size_out in ((3, size[1]), (2, size[0])):
-        at = source_positions(x.shape[axis], size_out, coordinate_transformation_mode)
+        at = source_positions(x.shape[axis], size_out, positions)
         if mode == "nearest":
             x = np.take(x, nearest_taps(at, x.shape[axis], nearest_mode), axis)
         elif mode == "linear":
