@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+
 from offcut.imaging.compose import Color, compose
 from offcut.imaging.postprocess import postprocess
 from offcut.imaging.preprocess import preprocess
 from offcut.imaging.refine import refine
-
 from offcut.session import Session
 
 __all__ = ["Cutout", "Options", "Report", "cut_out", "no_report"]

@@ -41,7 +41,7 @@ def check(tree: Tree) -> None:
     venv.setup(tree, "check")
     python = str(tree.python)
     calls = {
-        "ruff": [python, "-m", "ruff", "check", "."],
+        "ruff": [python, "-m", "ruff", "check", "--no-cache", "."],
         "mypy": [python, "-m", "mypy", "--strict", "py_src", "build.py"],
     } | _type_checks(tree)
     failed = []
