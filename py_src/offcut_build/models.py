@@ -117,7 +117,7 @@ def _with_result(text: str, variant: str, size: int, digest: str) -> str:
     if not mark:
         raise LockError(f"the card has no table [variants.{variant}]")
     tail = re.sub(r"(?m)^bytes = .*$", f"bytes = {size}", tail, count=1)
-    return head + mark + re.sub(r'(?m)^sha256 = .*$', f'sha256 = "{digest}"', tail, count=1)
+    return head + mark + re.sub(r"(?m)^sha256 = .*$", f'sha256 = "{digest}"', tail, count=1)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """What the command line and the build call: an ONNX file in, a Model out.
 
-    source_draft    read, trace and fuse
-    convert_file    the float32 model of an ONNX file
-    calibrate_photos    the statistics file of a folder of photos
-    quantize_model  a variant of a card, from source and statistics
+source_draft    read, trace and fuse
+convert_file    the float32 model of an ONNX file
+calibrate_photos    the statistics file of a folder of photos
+quantize_model  a variant of a card, from source and statistics
 """
 
 from __future__ import annotations

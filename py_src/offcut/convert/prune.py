@@ -82,4 +82,3 @@ def _rounded_up(graph: Graph, groups: Families, dead: np.ndarray, multiple: int)
                 dead[row[dead[row]][: wanted - alive]] = False
         if int(dead.sum()) == before:  # reviving a family can disturb another convolution
             return dead
-

@@ -118,8 +118,10 @@ def correct_bias(draft: Draft) -> Draft:
     weights = dict(draft.weights)
     largest = 0.0
     for node in draft.graph.nodes:
-        if node.op != "Conv" or node.inputs[1] not in draft.rounded or (
-            node.inputs[0] not in statistics
+        if (
+            node.op != "Conv"
+            or node.inputs[1] not in draft.rounded
+            or (node.inputs[0] not in statistics)
         ):
             continue
         x, w, b = node.inputs

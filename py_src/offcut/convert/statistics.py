@@ -70,9 +70,7 @@ def joined(parts: Sequence[ChannelStatistics]) -> ChannelStatistics:
     return ChannelStatistics(*(np.concatenate(row) for row in rows))
 
 
-def write_statistics(
-    statistics: Mapping[str, ChannelStatistics], photos: Sequence[str]
-) -> bytes:
+def write_statistics(statistics: Mapping[str, ChannelStatistics], photos: Sequence[str]) -> bytes:
     """Return the file's bytes. photos: the sha256 of each photo, in order."""
     values = [[name, len(row.mean)] for name, row in statistics.items()]
     total = sum(len(row.mean) for row in statistics.values())

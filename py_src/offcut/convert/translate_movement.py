@@ -48,8 +48,9 @@ def transpose(site: Site) -> list[Node]:
 @translates("Slice")
 def slice_(site: Site) -> list[Node]:
     """Make the bounds, inputs since opset 10, attributes."""
-    constants = [site.constant(at) if site.has(at) else np.empty(0) for at in
-                 range(1, len(site.node.inputs))]
+    constants = [
+        site.constant(at) if site.has(at) else np.empty(0) for at in range(1, len(site.node.inputs))
+    ]
     rows = []
     for axis, part in slices_of(site.node, [np.empty(0), *constants]):
         start, stop, step = part.indices(site.shape()[axis])
@@ -79,8 +80,15 @@ def split(site: Site) -> list[Node]:
     for size, to in zip(sizes, site.node.outputs, strict=True):
         ends = (at + size,)
         nodes.append(
-            site.make("Slice", site.node.inputs[0], to=to, starts=(at,), ends=ends, axes=(axis,),
-                      steps=(1,))
+            site.make(
+                "Slice",
+                site.node.inputs[0],
+                to=to,
+                starts=(at,),
+                ends=ends,
+                axes=(axis,),
+                steps=(1,),
+            )
         )
         at += size
     return nodes

@@ -29,9 +29,7 @@ def conv(site: Site) -> list[Node]:
     if site.node.op == "Conv":
         pads = _pads(site, kernel, strides, dilations)
         return [
-            site.make(
-                "Conv", *inputs, strides=strides, pads=pads, dilations=dilations, group=group
-            )
+            site.make("Conv", *inputs, strides=strides, pads=pads, dilations=dilations, group=group)
         ]
     if site.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in (
         site.node.attributes
