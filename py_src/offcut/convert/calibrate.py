@@ -73,7 +73,7 @@ def _summary(moments: np.ndarray) -> ChannelStatistics:
 
 
 def attach(draft: Draft, statistics: Mapping[str, ChannelStatistics]) -> Draft:
-    """Return the draft with its statistics. Raises ModelFormatError when they are another graph's."""
+    """Return the draft with statistics. Raises ModelFormatError when they are another graph's."""
     graph = draft.graph
     made = (*graph.inputs, *(node.name for node in graph.nodes if node.op != "Concat"))
     want = {name: graph.shapes[name][1] for name in made if len(graph.shapes[name]) == 4}
