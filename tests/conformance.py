@@ -7,7 +7,7 @@ EXAMPLES are worked out by hand and hold the definitions in offcut.ops to ONNX's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,9 +79,7 @@ EXAMPLES = [
         [[[[1, 10, 2, 20]]]],
         {"strides": (1, 2)},
     ),
-    Example(
-        "ConvTranspose", [[[[[1, 2]]]], [[[[1, 10, 100]]]], [1]], [[[[2, 13, 121, 201]]]]
-    ),
+    Example("ConvTranspose", [[[[[1, 2]]]], [[[[1, 10, 100]]]], [1]], [[[[2, 13, 121, 201]]]]),
     Example("MaxPool", [NINE], [[[[5, 6], [8, 9]]]], {"kernel_shape": (2, 2)}),
     Example(
         "MaxPool",
@@ -102,9 +100,7 @@ EXAMPLES = [
         [[[[1, 3, 2]]]],
         {"kernel_shape": (1, 2), "pads": (0, 1, 0, 1), "count_include_pad": 1},
     ),
-    Example(
-        "Resize", [[[[[1, 3]]]]], [[[[1, 1.5, 2.5, 3]]]], {"size": (1, 4), "mode": "linear"}
-    ),
+    Example("Resize", [[[[[1, 3]]]]], [[[[1, 1.5, 2.5, 3]]]], {"size": (1, 4), "mode": "linear"}),
     Example(
         "Resize",
         [[[[[1, 3]]]]],
@@ -117,7 +113,30 @@ EXAMPLES = [
         [[[[1, 1, 2, 2]]]],
         {"size": (1, 4), "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
     ),
+    Example(
+        "Resize",
+        [[[[[1, 2, 3]]]]],
+        [[[[1, 1, 2, 2, 3]]]],
+        {
+            "size": (1, 5),
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+            "scales": (1.0, 1.75),
+        },
+    ),
+    # Halfway between two cells, Keys' kernel with a = -0.75 weighs -3/32, 19/32, 19/32, -3/32.
+    Example(
+        "Resize",
+        [[[[[0, 8, 0, 0]]]]],
+        [[[[0, 4.75, 0]]]],
+        {"size": (1, 3), "mode": "cubic", "coordinate_transformation_mode": "align_corners"},
+    ),
     Example("Relu", [[-1, 0, 2]], [0, 0, 2]),
+    Example(
+        "PRelu", [[[[-2]], [[-4]], [[3]]], [[[0.5]], [[0.25]], [[9]]]], [[[-1]], [[-1]], [[3]]]
+    ),
+    Example("Elu", [[-200, 0, 2]], [-2, 0, 2], {"alpha": 2.0}),
+    Example("Softplus", [[-200, 200]], [0, 200]),
     Example("LeakyRelu", [[-10, 2]], [-1, 2], {"alpha": 0.1}),
     Example("Sigmoid", [[0, 200, -200]], [0.5, 1, 0]),
     Example("Tanh", [[0, 100]], [0, 1]),
@@ -129,9 +148,17 @@ EXAMPLES = [
     Example("Sub", [[3, 2], [1]], [2, 1]),
     Example("Mul", [[3, 2], [4, 5]], [12, 10]),
     Example("Div", [[3, 2], [4, 5]], [0.75, 0.4]),
+    Example("Pow", [[3, 2], [2, 3]], [9, 8]),
+    Example("Max", [[3, 2], [4, 1], [0]], [4, 2]),
+    Example("Min", [[3, 2], [4, 1], [2.5]], [2.5, 1]),
+    Example("Sqrt", [[9, 2.25]], [3, 1.5]),
+    Example("Exp", [[0]], [1]),
+    Example("Log", [[1]], [0]),
+    Example("Abs", [[-3, 2]], [3, 2]),
     Example("Identity", [[3, 2]], [3, 2]),
     Example("Concat", [[[1]], [[2]]], [[1, 2]], {"axis": 1}),
     Example("Reshape", [[1, 2, 3, 4]], [[1, 2], [3, 4]], {"shape": (2, -1)}),
+    Example("Expand", [[[1], [2]]], [[1, 1], [2, 2]], {"shape": (2, 2)}),
     Example("Transpose", [[[1, 2], [3, 4]]], [[1, 3], [2, 4]], {"perm": (1, 0)}),
     Example(
         "Slice",
@@ -145,9 +172,10 @@ EXAMPLES = [
     Example("Gemm", [[[1], [2]], [[3], [4]], [1]], [[12]], {"transA": 1}),
     Example("GlobalAveragePool", [NINE], [[[[5]]]]),
     Example("ReduceMean", [[[1, 3], [5, 7]]], [2, 6], {"axes": (1,), "keepdims": 0}),
-    Example(
-        "InstanceNormalization", [[[[[1, 3]]]], [2], [1]], [[[[-1, 3]]]], {"epsilon": 0.0}
-    ),
+    Example("ReduceSum", [[[1, 3], [5, 7]]], [[4], [12]], {"axes": (1,)}),
+    Example("ReduceMax", [[[1, 3], [5, 7]]], [5, 7], {"axes": (0,), "keepdims": 0}),
+    Example("InstanceNormalization", [[[[1, 3]]], [2], [1]], [[[-1, 3]]], {"epsilon": 0.0}),
+    Example("InstanceNormalization", [[[[[1, 3]]]], [2], [1]], [[[[-1, 3]]]], {"epsilon": 0.0}),
     Example("Softmax", [[[0, 0]]], [[0.5, 0.5]]),
 ]
 
@@ -196,20 +224,50 @@ def _cases() -> Iterator[Case]:
         window = {"kernel_shape": (2, 2), "strides": (2, 2), "ceil_mode": ceil_mode}
         yield Case("MaxPool", (array(1, 16, 15, 20),), window)
         yield Case("AveragePool", (array(1, 5, 15, 20),), window)
-    linear = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-    for size in ((20, 30), (11, 10), (40, 61)):
-        yield Case("Resize", (array(1, 16, 10, 15),), linear | {"size": size})
-    corners = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
-    yield Case("Resize", (array(1, 3, 10, 15),), corners | {"size": (20, 29)})
-    yield Case("Resize", (array(1, 3, 10, 15),), {"mode": "nearest", "size": (20, 45)})
-    for name in ("Relu", "Sigmoid", "HardSwish", "Tanh"):
+    yield from _resize_cases(array)
+    for name in ("Relu", "Sigmoid", "HardSwish", "HardSigmoid", "LeakyRelu", "Tanh", "Elu"):
         yield Case(name, (array(1, 16, 9, 11) * 4,), {})
+    for name in ("Softplus", "Exp", "Abs"):
+        yield Case(name, (array(1, 16, 9, 11),), {})
+    for name in ("Sqrt", "Log"):
+        yield Case(name, (abs(array(1, 16, 9, 11)) + 1,), {})
+    yield Case("Clip", (array(1, 16, 9, 11) * 4,), {"min": 0.0, "max": 6.0})
+    yield Case("PRelu", (array(1, 16, 9, 11), array(16, 1, 1)), {})
     yield Case("Add", (array(1, 16, 9, 11), array(1, 16, 9, 11)), {"activation": "Relu"}, data=2)
-    yield Case("Mul", (array(1, 16, 9, 11), array(1, 16, 1, 1)), {}, data=2)
+    for name in ("Mul", "Sub", "Max", "Min"):
+        yield Case(name, (array(1, 16, 9, 11), array(1, 16, 1, 1)), {}, data=2)
+        yield Case(name, (array(1, 16, 9, 11), array(1, 16, 9, 11)), {}, data=2)
+    yield Case("Mul", (array(1, 16, 9, 11), array(16, 1, 1)), {})
+    yield Case("Div", (array(1, 16, 9, 11), abs(array(1, 16, 1, 1)) + 1), {}, data=2)
+    yield Case("Pow", (array(1, 16, 9, 11), np.array(2, np.float32)), {})
     yield Case("Concat", (array(1, 16, 9, 11), array(1, 32, 9, 11)), {"axis": 1}, data=2)
     yield Case("GlobalAveragePool", (array(1, 16, 9, 11),), {})
-    yield Case("InstanceNormalization", (array(1, 4, 9, 11), array(4), array(4)), {})
+    for c in (4, 16):
+        yield Case("InstanceNormalization", (array(1, c, 9, 11), array(c), array(c)), {})
+    for name in ("ReduceMean", "ReduceSum", "ReduceMax"):
+        yield Case(name, (array(1, 16, 9, 11),), {"axes": (2, 3), "keepdims": 0})
+    half = {"starts": (8,), "ends": (16,), "axes": (1,), "steps": (1,)}
+    yield Case("Slice", (array(1, 16, 9, 11),), half)
+    yield Case("Pad", (array(1, 16, 9, 11),), {"pads": (0, 0, 1, 2, 0, 0, 3, 0)})
+    yield Case("Transpose", (array(1, 16, 9, 11),), {"perm": (0, 2, 3, 1)})
+    yield Case("Reshape", (array(1, 16, 9, 11),), {"shape": (1, 16, 99)})
+    yield Case("Expand", (array(1, 16, 1, 1),), {"shape": (1, 16, 9, 11)})
+    yield Case("MatMul", (array(1, 16), array(16, 4)), {})
+    yield Case("Gemm", (array(1, 16), array(4, 16), array(4)), {"transB": 1})
     yield Case("Softmax", (array(1, 4, 9, 11),), {"axis": 1})
+
+
+def _resize_cases(array: Callable[..., np.ndarray]) -> Iterator[Case]:
+    x = (array(1, 16, 10, 15),)
+    linear = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    for size in ((20, 30), (11, 10), (40, 61)):
+        yield Case("Resize", x, linear | {"size": size})
+    asymmetric = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
+    yield Case("Resize", x, asymmetric | {"size": (25, 20), "scales": (2.55, 1.39)})
+    corners = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    yield Case("Resize", (array(1, 3, 10, 15),), corners | {"size": (20, 29)})
+    yield Case("Resize", x, {"mode": "nearest", "size": (20, 45)})
+    yield Case("Resize", x, {"mode": "cubic", "size": (21, 12)})
 
 
 def as_model(case: Case) -> Model:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from offcut.ops import OPS
 from offcut.ops.conv import border_runs
 from tests import conformance
 
-# Attributes that the converter folds from inputs: onnxruntime wants the inputs back.
-FOLDED = {"Resize", "Reshape", "Slice", "Pad", "ReduceMean", "Clip"}
+# Attributes that the converter folds from inputs, in the inputs' order: onnxruntime wants these
+# back. A Resize's come after two empty ones.
+FOLDED = {
+    "Clip": ("min", "max"),
+    "Expand": ("shape",),
+    "Pad": ("pads", "value"),
+    "ReduceMax": ("axes",),
+    "ReduceMean": ("axes",),
+    "ReduceSum": ("axes",),
+    "Reshape": ("shape",),
+    "Slice": ("starts", "ends", "axes", "steps"),
+}
 # Float32 sums in another order differ in their last digits.
 ROUNDING = 2e-6
 
@@ -29,17 +39,26 @@ def in_onnxruntime(case: conformance.Case) -> np.ndarray:
         for name, value in zip(names, case.inputs, strict=True)
     ]
     nodes, feed = [], list(names)
+    for key in FOLDED.get(case.op, ()):
+        if key in attributes:
+            value = np.asarray(attributes.pop(key))
+            kind = np.float32 if value.dtype.kind == "f" else np.int64
+            constant = numpy_helper.from_array(value.astype(kind), key)
+            nodes.append(helper.make_node("Constant", [], [key], value=constant))
+            feed.append(key)
     if case.op == "Resize":
         n, c, *_ = case.inputs[0].shape
-        sizes = helper.make_tensor("sizes", TensorProto.INT64, [4], [n, c, *attributes.pop("size")])
-        nodes.append(helper.make_node("Constant", [], ["sizes"], value=sizes))
-        feed += ["", "", "sizes"]
+        size, scales = attributes.pop("size"), attributes.pop("scales", ())
+        value = np.array([1, 1, *scales], np.float32) if scales else np.array([n, c, *size])
+        constant = numpy_helper.from_array(value, "wanted")
+        nodes.append(helper.make_node("Constant", [], ["wanted"], value=constant))
+        feed += ["", "wanted"] if scales else ["", "", "wanted"]
     nodes.append(helper.make_node(case.op, feed, ["y"], **attributes))
     if case.attributes.get("activation"):
         nodes.append(helper.make_node(case.attributes["activation"], ["y"], ["z"]))
     result = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
     graph = helper.make_graph(nodes, "case", inputs, [result])
-    opset = helper.make_opsetid("", 17)
+    opset = helper.make_opsetid("", 18)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     (got,) = session.run(None, dict(zip(names, case.inputs, strict=True)))
@@ -68,8 +87,7 @@ def test_border_bias_equals_a_constant_added_inside_the_padding(dilation: int, s
     firsts = [
         np.unique(runs, return_index=True)[1]
         for runs in (
-            border_runs(extent, 3, 1, dilation, dilation, dilation)
-            for extent in x.shape[2:]
+            border_runs(extent, 3, 1, dilation, dilation, dilation) for extent in x.shape[2:]
         )
     ]
     bias = effect[:, firsts[0][:, None], firsts[1]]

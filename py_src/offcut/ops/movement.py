@@ -6,7 +6,7 @@ import numpy as np
 
 from offcut.ops.registry import op
 
-__all__ = ["concat", "pad", "reshape", "slice_", "transpose"]
+__all__ = ["concat", "expand", "pad", "reshape", "slice_", "transpose"]
 
 
 @op("Concat")
@@ -19,6 +19,12 @@ def concat(*parts: np.ndarray, axis: int) -> np.ndarray:
 def reshape(x: np.ndarray, *, shape: tuple[int, ...]) -> np.ndarray:
     """Return x in the given static shape."""
     return x.reshape(shape)
+
+
+@op("Expand")
+def expand(x: np.ndarray, *, shape: tuple[int, ...]) -> np.ndarray:
+    """Return x broadcast to the given static shape, a copy."""
+    return np.array(np.broadcast_to(x, shape))
 
 
 @op("Transpose")

@@ -6,7 +6,8 @@ import numpy as np
 
 from offcut.ops.registry import op
 
-__all__ = ["global_average_pool", "instance_normalization", "reduce_mean", "softmax"]
+__all__ = ["global_average_pool", "instance_normalization", "reduce_max", "reduce_mean"]
+__all__ += ["reduce_sum", "softmax"]
 
 
 @op("GlobalAveragePool")
@@ -18,19 +19,32 @@ def global_average_pool(x: np.ndarray) -> np.ndarray:
 @op("ReduceMean")
 def reduce_mean(x: np.ndarray, *, axes: tuple[int, ...], keepdims: int = 1) -> np.ndarray:
     """Return the mean over `axes`."""
-    return x.mean(axis=axes, keepdims=bool(keepdims), dtype=np.float32)
+    return np.asarray(x.mean(axis=axes, keepdims=bool(keepdims), dtype=np.float32))
+
+
+@op("ReduceSum")
+def reduce_sum(x: np.ndarray, *, axes: tuple[int, ...], keepdims: int = 1) -> np.ndarray:
+    """Return the sum over `axes`."""
+    return np.asarray(x.sum(axis=axes, keepdims=bool(keepdims), dtype=np.float32))
+
+
+@op("ReduceMax")
+def reduce_max(x: np.ndarray, *, axes: tuple[int, ...], keepdims: int = 1) -> np.ndarray:
+    """Return the largest value over `axes`."""
+    return np.asarray(x.max(axis=axes, keepdims=bool(keepdims)))
 
 
 @op("InstanceNormalization")
 def instance_normalization(
     x: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float = 1e-5
 ) -> np.ndarray:
-    """Normalise each channel of each image of x (n, c, h, w), then scale and shift by channel."""
-    mean = x.mean(axis=(2, 3), keepdims=True)
-    centred = x - mean
-    variance = np.mean(centred * centred, axis=(2, 3), keepdims=True)
-    factor = scale.reshape(1, -1, 1, 1) / np.sqrt(variance + np.float32(epsilon))
-    return centred * factor + bias.reshape(1, -1, 1, 1)
+    """Normalise each channel of each image of x (n, c, ...), then scale and shift by channel."""
+    places = tuple(range(2, x.ndim))
+    by_channel = (1, -1, *[1] * len(places))
+    centred = x - x.mean(axis=places, keepdims=True)
+    variance = np.mean(centred * centred, axis=places, keepdims=True)
+    factor = scale.reshape(by_channel) / np.sqrt(variance + np.float32(epsilon))
+    return centred * factor + bias.reshape(by_channel)
 
 
 @op("Softmax")

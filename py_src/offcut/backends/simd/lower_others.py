@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from offcut.backends.simd.attributes import integer, pads, pair, text
@@ -58,7 +60,8 @@ def lower_resize(lw: Lowering, node: Node) -> str:
     if mode not in ("linear", "nearest"):
         return f"Resize mode {mode} has no kernel"
     sizes = ((grid_in.height, grid.height), (grid_in.width, grid.width))
-    rows, columns = (_taps(node, mode, *pair) for pair in sizes)
+    scales = cast(tuple[float, ...], node.attributes.get("scales", ())) or (None, None)
+    rows, columns = (_taps(node, mode, *pair) for pair in zip(sizes, scales, strict=True))
     source = lw.preferred_u8(node.inputs[0])
     if source is None:
         floats = lw.as_floats(node.inputs[0])
@@ -81,10 +84,11 @@ def lower_resize(lw: Lowering, node: Node) -> str:
 TAP = np.dtype([("low", "<i4"), ("high", "<i4"), ("weight", "<f4"), ("steps", "<i4")])
 
 
-def _taps(node: Node, mode: str, size_in: int, size_out: int) -> np.ndarray:
-    """Return the resize_tap of each output cell, (size_out,) TAP."""
+def _taps(node: Node, mode: str, size: tuple[int, int], scale: float | None) -> np.ndarray:
+    """Return the resize_tap of each output cell, (size_out,) TAP; size: (size_in, size_out)."""
+    size_in, size_out = size
     transformation = text(node, "coordinate_transformation_mode", "half_pixel")
-    at = source_positions(size_in, size_out, transformation)
+    at = source_positions(size_in, size_out, transformation, scale)
     taps = np.zeros(size_out, TAP)
     if mode == "nearest":
         nearest = text(node, "nearest_mode", "round_prefer_floor")
