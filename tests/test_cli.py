@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from offcut.cli import COMMANDS
 from tests import tiny
 
 
@@ -168,3 +169,14 @@ def test_convert_makes_a_file_that_remove_can_use(folder: Path) -> None:
 def test_convert_names_a_file_that_is_no_model(folder: Path) -> None:
     done = offcut(folder, "convert", "box.png", check=False)
     assert done.returncode == 1 and b"box.png" in done.stderr and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    readme = Path(__file__).resolve().parents[1] / "README.md"
+    assert f"offcut {command} " in readme.read_text() or f"offcut {command}\n" in readme.read_text()
+
+
+def test_serve_refuses_a_folder_that_is_not_there(folder: Path) -> None:
+    done = offcut(folder, "serve", "nowhere", check=False)
+    assert done.returncode == 1 and b"nowhere" in done.stderr

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 from offcut.errors import OffcutError
 
-__all__ = ["Server", "header_rules", "start"]
+__all__ = ["Server", "header_rules", "serve", "start"]
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -267,27 +267,35 @@ def _chunks(file: BinaryIO, count: int) -> Iterator[bytes]:
         yield chunk
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Serve a folder until interrupted; this module's own command line."""
-    parser = argparse.ArgumentParser(prog="python -m offcut.serve", description="Serve a folder.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--port", type=int, help="default: the first free one from 8000")
-    parser.add_argument("--open", action="store_true", help="open it in the browser")
-    options = parser.parse_args(arguments)
-    tries = PORTS_TRIED if options.port is None else 1
-    try:
-        server = start(options.folder, 8000 if options.port is None else options.port, tries=tries)
-    except OffcutError as error:
-        print(f"error: {error}\n  {error.remedy}", file=sys.stderr)
-        return 1
-    print(f"serving {options.folder} at {server.url}  (Ctrl+C stops)", flush=True)
-    if options.open:
+def serve(folder: Path, *, port: int | None = None, open_page: bool = False) -> None:
+    """Serve a folder until interrupted. port: None takes the first free one from 8000.
+
+    Raises OffcutError when the folder or the port cannot be had.
+    """
+    tries = PORTS_TRIED if port is None else 1
+    server = start(folder, 8000 if port is None else port, tries=tries)
+    print(f"serving {folder} at {server.url}  (Ctrl+C stops)", flush=True)
+    if open_page:
         webbrowser.open(server.url)
     with server:
         try:
             server.thread.join()
         except KeyboardInterrupt:
             print()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run this module's own command line, which needs no numpy."""
+    parser = argparse.ArgumentParser(prog="python -m offcut.serve", description="Serve a folder.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, help="default: the first free one from 8000")
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
+    options = parser.parse_args(arguments)
+    try:
+        serve(options.folder, port=options.port, open_page=options.open)
+    except OffcutError as error:
+        print(f"error: {error}\n  {error.remedy}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -8,13 +8,23 @@ __all__ = ["NAMES", "Color", "parse_color"]
 
 Color = tuple[int, int, int]  # red, green, blue, 0 to 255
 
-NAMES: dict[str, Color] = {
+NAMES: dict[str, Color] = {  # the basic names of CSS Color 4, with "grey" and "orange"
+    "aqua": (0, 255, 255),
     "black": (0, 0, 0),
     "blue": (0, 0, 255),
+    "fuchsia": (255, 0, 255),
     "gray": (128, 128, 128),
     "green": (0, 128, 0),
     "grey": (128, 128, 128),
+    "lime": (0, 255, 0),
+    "maroon": (128, 0, 0),
+    "navy": (0, 0, 128),
+    "olive": (128, 128, 0),
+    "orange": (255, 165, 0),
+    "purple": (128, 0, 128),
     "red": (255, 0, 0),
+    "silver": (192, 192, 192),
+    "teal": (0, 128, 128),
     "white": (255, 255, 255),
     "yellow": (255, 255, 0),
 }
