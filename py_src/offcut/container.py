@@ -23,6 +23,7 @@ from offcut import card as cards
 from offcut.card import ModelCard
 from offcut.errors import ModelFormatError
 from offcut.graph import Graph, Node, Shape
+from offcut.ops.shapes import check_shapes
 from offcut.quant import QuantizedTensor
 
 __all__ = ["Model", "read", "write"]
@@ -50,6 +51,7 @@ class Model:
     def check(self) -> None:
         """Raise ModelFormatError unless graph, weights and card fit together."""
         self.graph.check()
+        check_shapes(self.graph)
         if set(self.graph.weight_names) != set(self.weights):
             odd = sorted(set(self.graph.weight_names) ^ set(self.weights))
             raise ModelFormatError(f"weights: {odd[0]} is not both in the graph and in the file")
