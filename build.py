@@ -25,6 +25,7 @@ from offcut_build import (  # noqa: E402  # the path is set just above
     dist,
     kernels,
     models,
+    requirements,
     serving,
     size,
     stamp,
@@ -121,6 +122,11 @@ def _size(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
     say(size.table(tree))
 
 
+def _lock(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
+    venv.create(tree)
+    requirements.lock(tree)
+
+
 def _third_party(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
     third_party.write(tree)
 
@@ -137,6 +143,7 @@ TASKS: dict[str, tuple[Task, str]] = {
     "check": (_check, "run ruff, mypy and tsc"),
     "bench": (_bench, "measure Offcut beside its peers; arguments after -- go to the benchmark"),
     "size": (_size, "list what dist/ weighs and where the lines of code are"),
+    "lock": (_lock, "write requirements.lock from pyproject.toml's dependency groups"),
     "third-party": (_third_party, "write THIRD_PARTY.md from assets.lock.toml"),
 }
 

@@ -30,7 +30,7 @@ def lock() -> Lock:
 
 
 def test_build_py_stays_thin() -> None:
-    assert len((ROOT / "build.py").read_text().splitlines()) < 150
+    assert len((ROOT / "build.py").read_text().splitlines()) < 200
 
 
 def test_the_build_starts_with_only_the_standard_library() -> None:

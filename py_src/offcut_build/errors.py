@@ -3,7 +3,8 @@
     BuildError              base: message, and a remedy where there is one
     ├── CommandError        a program that the build runs is missing or failed
     ├── DiskError           a file could not be written
-    ├── LockError           assets.lock.toml or a card breaks its format
+    ├── IntegrityError      a Python package is not the one that requirements.lock names
+    ├── LockError           assets.lock.toml, requirements.lock or a card breaks its format
     └── AssetError          no source gave the right bytes of a third-party file
         └── SourceError     one source did not
 """
@@ -13,7 +14,15 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-__all__ = ["AssetError", "BuildError", "CommandError", "DiskError", "LockError", "SourceError"]
+__all__ = [
+    "AssetError",
+    "BuildError",
+    "CommandError",
+    "DiskError",
+    "IntegrityError",
+    "LockError",
+    "SourceError",
+]
 
 
 class BuildError(Exception):
@@ -28,8 +37,12 @@ class CommandError(BuildError):
     """A program that the build runs is missing or failed."""
 
 
+class IntegrityError(BuildError):
+    """A Python package is not the one that requirements.lock names."""
+
+
 class LockError(BuildError):
-    """assets.lock.toml or a model card breaks its format."""
+    """assets.lock.toml, requirements.lock or a model card breaks its format."""
 
 
 class AssetError(BuildError):

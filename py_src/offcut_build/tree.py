@@ -70,6 +70,11 @@ class Tree:
         return self.root / "assets.lock.toml"
 
     @property
+    def requirements(self) -> Path:
+        """The list of Python packages that .venv may hold."""
+        return self.root / "requirements.lock"
+
+    @property
     def dist(self) -> Path:
         """The self-hostable folder."""
         return self.root / "dist"
