@@ -101,7 +101,7 @@ def test_S6_pip_refuses_a_package_with_other_bytes(
     target = ["--target", str(tmp_path / "installed"), "--require-hashes", "-r"]
 
     write(tree.requirements, text.format("1" * 64).encode())
-    with pytest.raises(IntegrityError, match="not the one that requirements.lock names"):
+    with pytest.raises(IntegrityError, match=r"not the one that requirements\.lock names"):
         venv._pip(tree, *target, str(write_subset(tree, ["build"], ["thing==1"])))
 
     write(tree.requirements, text.format(sha256(wheel.read_bytes())).encode())
