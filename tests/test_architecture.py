@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"backends", "download"},
     {"session"},
     {"pipeline", "library", "remover", "evaluate", "convert", "train"},
-    {"", "cli", "__main__", "web", "serve"},
+    {"", "cli", "__main__", "web", "serve", "verify"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ALLOWED_PACKAGES = {"numpy", "offcut", "PIL", "js", "pyodide", "pyodide_http", "pyodide_js"}

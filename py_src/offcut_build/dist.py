@@ -4,7 +4,7 @@
     pyodide/                        Pyodide's core, its pruned lock file, the wheels, our wheel
     kernels/                        what `build.py kernels` made, when it did
     models/index.json, models/*.safetensors
-    LICENSE, THIRD_PARTY.md
+    LICENSE, THIRD_PARTY.md, sbom.cdx.json
     manifest.json                   {"version", "files": {path: {"sha256", "bytes"}}} of the rest
 
 Paths are relative everywhere, so the folder works below any address. The same inputs give the
@@ -18,7 +18,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from offcut_build import assets, kernels, models_index, pyodide_lock, stamp, venv, wheel
+from offcut_build import assets, kernels, models_index, pyodide_lock, sbom, stamp, venv, wheel
 from offcut_build.console import megabytes, say
 from offcut_build.errors import BuildError, DiskError
 from offcut_build.lock import read
@@ -81,6 +81,7 @@ def collect(tree: Tree, found: dict[str, Path]) -> dict[str, bytes]:
             "models/index.json": index,
             f"pyodide/{project.wheel_name}": own_wheel,
             "pyodide/pyodide-lock.json": pyodide_lock.build(lock, project, own_wheel),
+            "sbom.cdx.json": sbom.build(tree, lock, project),
             "LICENSE": (tree.root / "LICENSE").read_bytes(),
             "THIRD_PARTY.md": (tree.root / "THIRD_PARTY.md").read_bytes(),
         },
