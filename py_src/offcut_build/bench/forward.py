@@ -11,9 +11,9 @@ from offcut_build.bench.rows import Row
 
 __all__ = ["forwards", "photos"]
 
-OPEN = "async ([threads, model, backend]) => await window.bench.open(threads, model, backend)"
+OPEN = "async ([threads, model]) => await window.bench.open(threads, model)"
 FORWARD = "async (runs) => await window.bench.forward(runs)"
-PHOTO = "async (megapixels) => await window.bench.photo(megapixels)"
+ASK = "async ([name, argument]) => await window.bench.ask(name, argument)"
 
 
 def forwards(
@@ -27,25 +27,27 @@ def forwards(
     context = browser.new_context()
     pages: dict[str, Page] = {}
     for threads in sorted({threads for _, threads in backends}):
-        page = page_at(context, f"{url}/bench_onnxruntime_web.html")
-        page.evaluate(OPEN, [threads, "bench_model.onnx", ""])
+        page = page_at(context, f"{url}bench_onnxruntime_web.html")
+        page.evaluate(OPEN, [threads, "bench_model.onnx"])
         pages[f"onnxruntime_web_float32/threads-{threads}"] = page
     heaps: dict[str, dict[str, Any]] = {}
     for backend, threads in backends:
-        page = page_at(context, f"{url}/bench_offcut.html")
+        page = page_at(context, f"{url}bench_offcut.html")
         name = f"{backend}/threads-{threads}"
-        heaps[name] = page.evaluate(OPEN, [threads, "", backend])
+        argument = {"threads": threads, "model": "", "backend": backend}
+        heaps[name] = page.evaluate(ASK, ["open", argument])
         pages[name] = page
     spent: dict[str, list[float]] = {name: [] for name in pages}
-    for page in pages.values():
-        page.evaluate(FORWARD, 1)
-    for _ in range(rounds):
+    for count in [1] + [runs] * rounds:
         for name, page in pages.items():
-            answer = page.evaluate(FORWARD, runs)
-            if isinstance(answer, dict):
+            if name in heaps:
+                answer = page.evaluate(ASK, ["forward", count])
                 heaps[name]["heap_peak"] = answer["heap_peak"]
                 answer = answer["milliseconds"]
+            else:
+                answer = page.evaluate(FORWARD, count)
             spent[name] += answer
+    spent = {name: values[1:] for name, values in spent.items()}  # the first warmed up
     context.close()
     rows = [Row(f"forward/{name}", values) for name, values in spent.items()]
     by_name = {row.name: row for row in rows}
@@ -62,12 +64,12 @@ def forwards(
 def photos(browser: Browser, url: str, *, megapixels: list[float], backend: str) -> list[Row]:
     """Return a row per stage and photo size, each photo cut out three times after a warm-up."""
     context = browser.new_context()
-    page = page_at(context, f"{url}/bench_offcut.html")
-    page.evaluate(OPEN, [None, "", backend])
-    page.evaluate(PHOTO, 0.1)
+    page = page_at(context, f"{url}bench_offcut.html")
+    page.evaluate(ASK, ["open", {"threads": None, "model": "", "backend": backend}])
+    page.evaluate(ASK, ["photo", 0.1])
     rows = []
     for size in megapixels:
-        answers = [page.evaluate(PHOTO, size) for _ in range(3)]
+        answers = [page.evaluate(ASK, ["photo", size]) for _ in range(3)]
         for stage in answers[0]["milliseconds"]:
             values = [answer["milliseconds"][stage] for answer in answers]
             rows.append(Row(f"photo/{size:g}-megapixels/{stage}", values))

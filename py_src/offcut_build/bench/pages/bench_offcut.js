@@ -1,25 +1,19 @@
-// Offcut in a page of its own: the page's own boot and package, timed on request.
+// Offcut in a page of its own: the page's own boot and package, and a script that times them.
 //
-// window.bench.open(threads, model, backend) and window.bench.forward(runs) return promises.
+// ?script=FILE.py names the script; window.bench.ask(name, argument) calls its function `name`.
 
-const worker = new Worker("./bench_worker.js", { type: "module" });
+const script = new URLSearchParams(location.search).get("script") ?? "bench_offcut.py";
+const worker = new Worker(`./bench_worker.js?script=${script}`, { type: "module" });
 /** @type {((data: any) => void)[]} */
 const waiting = [];
 worker.addEventListener("message", ({ data }) => waiting.shift()?.(data));
 
-/** @param {object} request @returns {Promise<any>} */
-function ask(request) {
+/** @param {string} name @param {any} argument @returns {Promise<any>} */
+function ask(name, argument) {
   return new Promise((resolve, reject) => {
     waiting.push((data) => (data.error ? reject(new Error(data.error)) : resolve(data.result)));
-    worker.postMessage(request);
+    worker.postMessage({ name, argument });
   });
 }
 
-/** @param {number} threads @param {string} model @param {string} backend */
-const open = (threads, model, backend) => ask({ open: { threads, model, backend } });
-/** @param {number} runs @returns {Promise<number[]>} milliseconds of each run */
-const forward = (runs) => ask({ forward: runs });
-/** @param {number} megapixels @returns {Promise<object>} milliseconds per stage */
-const photo = (megapixels) => ask({ photo: megapixels });
-
-Object.assign(window, { bench: { open, forward, photo } });
+Object.assign(window, { bench: { ask } });

@@ -1,0 +1,135 @@
+"""Time each operator of the known networks in onnxruntime-web and in Offcut's kernels, in turn."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+from offcut_build.bench.browser import page_at
+from offcut_build.bench.op import Op
+from offcut_build.bench.op_model import onnx_bytes, shape_out
+from offcut_build.bench.rows import Row
+
+__all__ = ["PEER", "PRECISIONS", "Timed", "time_ops"]
+
+PEER = "onnxruntime_web_float32"
+PRECISIONS = ("u8", "float32")
+STRETCH = 8.0  # milliseconds that one measurement lasts at least
+MOST_TIMES = 2000
+LONG = 1000.0  # milliseconds: what takes longer is measured once
+TOLERANCE = {"u8": 0.06, "float32": 1e-3}  # of the largest value, that samples may differ by
+
+
+@dataclass(slots=True)
+class Timed:
+    """An operator's milliseconds by who ran it, and which kernels those were."""
+
+    name: str
+    spent: dict[str, list[float]]
+    kernels: dict[str, list[str]]
+    remarks: list[str]
+
+    def ratio(self, precision: str) -> float:
+        """Return Offcut's time over the peer's, of the medians."""
+        return median(self.spent[precision]) / max(median(self.spent[PEER]), 1e-6)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield a row for the peer and one for each precision beside it."""
+        peer = Row(f"ops/{self.name}/{PEER}", self.spent[PEER])
+        yield peer
+        for precision in PRECISIONS:
+            row = Row(f"ops/{self.name}/{precision}", self.spent[precision])
+            row.peer, row.ratio = PEER, self.ratio(precision)
+            yield row
+
+
+def time_ops(
+    browser: Browser, url: str, folder: Path, ops: list[Op], *, rounds: int
+) -> Iterator[Timed]:
+    """Yield each operator's times, on one thread; `folder` is served at `url`.
+
+    Every round runs the peer and both precisions one after another.
+    """
+    context = browser.new_context()
+    try:
+        peer = page_at(context, f"{url}bench_onnxruntime_web.html")
+        offcut = page_at(context, f"{url}bench_offcut.html?script=bench_ops.py")
+        for op in ops:
+            yield _time(peer, offcut, folder, op, rounds)
+    finally:
+        context.close()
+
+
+def _time(peer: Page, offcut: Page, folder: Path, op: Op, rounds: int) -> Timed:
+    file = folder / "bench_op.onnx"
+    file.write_bytes(onnx_bytes(op))
+    expected = peer.evaluate(
+        "([model, shapes]) => window.bench.openOp(model, shapes)", [file.name, op.inputs]
+    )
+    argument = {
+        "op": op.op,
+        "inputs": op.inputs,
+        "weights": op.weights,
+        "attributes": op.attributes,
+        "shape_out": shape_out(op),
+        "low": expected["low"],
+        "high": expected["high"],
+    }
+    opened = _ask(offcut, "open", argument)
+    runners = {PEER: partial(_run_peer, peer)}
+    runners |= {precision: partial(_run_offcut, offcut, precision) for precision in PRECISIONS}
+    spent: dict[str, list[float]] = {name: [] for name in runners}
+    times = {name: _times(run) for name, run in runners.items()}
+    for _ in range(rounds):
+        for name, run in runners.items():
+            if not spent[name] or spent[name][0] <= LONG:
+                spent[name].append(run(times[name]))
+    kernels = {name: opened[name]["kernels"] for name in PRECISIONS}
+    return Timed(op.name, spent, kernels, _remarks(opened, expected["sample"]))
+
+
+def _run_peer(peer: Page, times: int) -> float:
+    return float(peer.evaluate("(times) => window.bench.runOp(times)", times))
+
+
+def _run_offcut(page: Page, precision: str, times: int) -> float:
+    return float(_ask(page, "run", {"precision": precision, "times": times}))
+
+
+def _times(run: Callable[[int], float]) -> int:
+    """Return how often to run the operator so that it lasts a stretch; this warms it up too."""
+    times = 1
+    while True:
+        lasted = run(times) * times
+        if lasted >= STRETCH / 2 or times == MOST_TIMES:
+            return times
+        times = min(MOST_TIMES, times * math.ceil(max(2.0, STRETCH / max(lasted, STRETCH / 50))))
+
+
+def _remarks(opened: dict[str, Any], expected: list[float]) -> list[str]:
+    """Return what is wrong with the results, and which had no kernel."""
+    largest = max(map(abs, expected)) or 1.0
+    remarks = []
+    for precision in PRECISIONS:
+        sample = opened[precision]["sample"]
+        off = max(abs(a - b) for a, b in zip(sample, expected, strict=True)) / largest
+        if not off <= TOLERANCE[precision]:
+            remarks.append(f"{precision} WRONG: off by {off:.2g} of the largest value")
+        if opened[precision]["fallback"]:
+            remarks.append(f"{precision}: {opened[precision]['fallback']}")
+    return remarks
+
+
+def _ask(page: Page, name: str, argument: dict[str, Any]) -> Any:
+    return page.evaluate(
+        "([name, argument]) => window.bench.ask(name, argument)",
+        [name, json.loads(json.dumps(argument))],
+    )
