@@ -13,6 +13,7 @@ Reading is strict: whatever is not exactly as above is a ModelFormatError; nothi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,14 @@ MAX_HEADER = 1 << 20
 MAX_TENSORS = 10_000
 FORMAT = "offcut-1"
 DTYPES = {"F32": "float32", "F16": "float16", "I8": "int8", "U8": "uint8", "I32": "int32"}
+MALFORMED = (  # what reading JSON of another form raises
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 NAMES = {numpy_name: name for name, numpy_name in DTYPES.items()}
 
 
@@ -117,7 +126,7 @@ def read(data: bytes | memoryview, where: str) -> Model:
         model = _read(memoryview(data).cast("B"), where)
         model.check()
         return model
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         raise ModelFormatError(f"{where}: malformed model file: {error}") from error
 
 
@@ -143,8 +152,15 @@ def _read(data: memoryview, where: str) -> Model:
         graph=_graph(loaded["graph"]),
         weights=_tensors(loaded["tensors"], arrays),
         card=cards.from_document(loaded["card"], where),
-        ranges={str(k): (float(low), float(high)) for k, (low, high) in loaded["ranges"].items()},
+        ranges={str(name): _range(value) for name, value in loaded["ranges"].items()},
     )
+
+
+def _range(value: Any) -> tuple[float, float]:
+    low, high = map(float, value)
+    if not -math.inf < low <= high < math.inf:
+        raise ModelFormatError(f"range {value!r}: expected a least and a largest number")
+    return low, high
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import asyncio
 import hashlib
 import http.client
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Iterator, Mapping
@@ -90,7 +91,7 @@ def read_index(text: str, where: str) -> Index:
         document = json.loads(text)
         models = {str(name): _entry(name, row) for name, row in document["models"].items()}
         index = Index(str(document["default"]), models)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(
             f"{where} is not an index of models: {error}", remedy="reload, or rebuild the bundle"
         ) from error
@@ -221,13 +222,18 @@ def _entry(name: str, row: Mapping[str, Any]) -> Entry:
     entry = Entry(
         name=str(name),
         file=str(row["file"]),
-        bytes=int(row["bytes"]),
+        bytes=row["bytes"],
         sha256=str(row["sha256"]),
         parts=tuple(map(str, row["parts"])),
         title=str(row.get("title", name)),
         licence=str(row.get("licence", "unknown")),
     )
-    if len(entry.parts) != -(-entry.bytes // PART_BYTES) or "/" in entry.file:
+    if (
+        type(entry.bytes) is not int
+        or len(entry.parts) != -(-entry.bytes // PART_BYTES)
+        or not re.fullmatch(r"\w[\w.-]*", entry.file)
+        or not re.fullmatch("[0-9a-f]{64}", entry.sha256)
+    ):
         raise ValueError(f"{name} misstates its parts or its file")
     return entry
 

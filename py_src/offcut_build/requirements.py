@@ -85,7 +85,7 @@ def missing(requirements: Iterable[Requirement], lines: Iterable[str]) -> list[s
     names = {name for name, _ in have}
     absent = []
     for line in lines:
-        name, _, version = line.partition("==")
+        name, _, version = line.partition(";")[0].strip().partition("==")
         name = _normal(re.split(r"[\[<>=!~;\s]", name, maxsplit=1)[0])
         if name not in names or (version and (name, version) not in have):
             absent.append(line)
