@@ -21,7 +21,8 @@ A card is a TOML file in models/; it covers every variant (quantization level) o
     activation = "none"             # "none" or "sigmoid", applied after the network
     contrast = 1.5                  # slope of the alpha map about 0.5, at full resolution
 
-    [quantization]                  # how the variants are made; read by convert/ only
+    [quantization]                  # how the variants are made; read by convert/ only, except:
+    float32 = ["1959"]              # values of the graph that a run keeps in float32, never in u8
 
     [variants.int8]                 # one shipped file
     file, bytes, sha256, scheme
@@ -84,16 +85,20 @@ class ModelCard:
     default: str
     variants: Mapping[str, Variant]
     document: Mapping[str, Any]  # the whole TOML document, for convert/ and for display
+    float32: tuple[str, ...] = ()  # values that are never kept in u8
 
     def to_metadata(self) -> dict[str, Any]:
         """Return what a model file stores, as plain JSON values."""
-        return {
+        made = {
             "name": self.name,
             "title": self.title,
             "licence": self.licence,
             "input": asdict(self.input),
             "output": asdict(self.output),
         }
+        if self.float32:
+            made["quantization"] = {"float32": list(self.float32)}
+        return made
 
 
 def parse(text: str, where: str) -> ModelCard:
@@ -136,6 +141,7 @@ def from_document(document: Mapping[str, Any], where: str) -> ModelCard:
                 for key, row in document.get("variants", {}).items()
             },
             document=document,
+            float32=tuple(map(str, document.get("quantization", {}).get("float32", ()))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFormatError(f"{where}: the card lacks or misstates {error}") from error

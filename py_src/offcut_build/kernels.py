@@ -19,6 +19,7 @@ __all__ = ["OUTPUTS", "build", "compile_one"]
 SECONDS = 600.0
 FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
+FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where
 LINK = ["-nostdlib", "-Wl,--no-entry", "-Wl,-s", "-Wl,--import-memory", "-Wl,-z,stack-size=65536"]
 LINK += ["-Wl,--export=__heap_base", "-Wl,--export=__stack_pointer"]
 FEATURES = "generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext+mutable_globals"

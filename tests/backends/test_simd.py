@@ -12,7 +12,7 @@ from offcut.backends import simd
 from offcut.errors import BackendError
 from tests import conformance
 
-TOLERANCE_FLOAT = 2e-6  # sums in another order
+TOLERANCE_FLOAT = 1e-5  # the transforms of Winograd convolutions lose some bits
 
 
 def test_float32_agrees_to_the_last_digits() -> None:

@@ -13,13 +13,22 @@ import sys
 from offcut.backends.simd.assemble import assemble
 from offcut.backends.simd.lower import Lower, lower
 from offcut.backends.simd.lower_conv import lower_conv
-from offcut.backends.simd.lower_others import (
+from offcut.backends.simd.lower_conv_float import lower_conv_transpose, lower_gemm
+from offcut.backends.simd.lower_elementwise import (
     lower_add,
-    lower_concat,
-    lower_elementwise,
-    lower_pool,
-    lower_resize,
+    lower_combine,
+    lower_function,
+    lower_pow,
 )
+from offcut.backends.simd.lower_movement import (
+    lower_concat,
+    lower_identity,
+    lower_reshape,
+    lower_slice,
+)
+from offcut.backends.simd.lower_pool import lower_pool
+from offcut.backends.simd.lower_reduce import lower_instance_normalization, lower_reduce
+from offcut.backends.simd.lower_resize import lower_resize
 from offcut.backends.simd.program import Library, SimdProgram
 from offcut.container import Model
 from offcut.errors import BackendError
@@ -40,13 +49,36 @@ MOST_THREADS = 8  # more than this gains nothing on feature maps of this size
 LOWERING: dict[str, Lower] = {
     "Add": lower_add,
     "AveragePool": lower_pool,
+    "Clip": lower_function,
     "Concat": lower_concat,
     "Conv": lower_conv,
-    "HardSwish": lower_elementwise,
+    "ConvTranspose": lower_conv_transpose,
+    "Div": lower_combine,
+    "Gemm": lower_gemm,
+    "GlobalAveragePool": lower_reduce,
+    "HardSigmoid": lower_function,
+    "HardSwish": lower_function,
+    "Identity": lower_identity,
+    "InstanceNormalization": lower_instance_normalization,
+    "LeakyRelu": lower_function,
+    "MatMul": lower_gemm,
+    "Max": lower_combine,
     "MaxPool": lower_pool,
-    "Relu": lower_elementwise,
+    "Min": lower_combine,
+    "Mul": lower_combine,
+    "PRelu": lower_combine,
+    "Pow": lower_pow,
+    "ReduceMax": lower_reduce,
+    "ReduceMean": lower_reduce,
+    "ReduceSum": lower_reduce,
+    "Relu": lower_function,
+    "Reshape": lower_reshape,
     "Resize": lower_resize,
-    "Sigmoid": lower_elementwise,
+    "Sigmoid": lower_function,
+    "Slice": lower_slice,
+    "Sqrt": lower_function,
+    "Sub": lower_combine,
+    "Tanh": lower_function,
 }
 
 

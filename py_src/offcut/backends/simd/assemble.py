@@ -139,6 +139,8 @@ def assemble(draft: Draft) -> Assembly:
     places, arena_size = plan(_lifetimes(draft))
     ops_end = CONTROL_BYTES + OP_BYTES * (len(instructions) + len(draft.packs))
     constants = _Constants(_aligned(ops_end))
+    for content in draft.contents.values():
+        constants.reserve(content)
     for step in instructions:
         for value in step.args.values():
             constants.reserve(value)
@@ -150,6 +152,8 @@ def assemble(draft: Draft) -> Assembly:
     arena = at
     arena_size = max([arena_size, *map(_staging_size, draft.packs)])
     addresses = [arena + offset for offset in places]
+    for number, content in draft.contents.items():
+        addresses[number] = constants.at[content]
     ops = b"".join(_op(step, constants, regions) for step in instructions)
     offsets = {"ops": CONTROL_BYTES, "arena": arena, "scratch": arena + _aligned(arena_size)}
     wanted = [step.scratch for step in instructions] + [pack.scratch for pack in draft.packs]

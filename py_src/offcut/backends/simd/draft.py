@@ -105,6 +105,7 @@ class Draft:
     packs: list[Pack] = field(default_factory=list)
     buffers: list[int] = field(default_factory=list)  # sizes in bytes
     regions: list[int] = field(default_factory=list)  # sizes in bytes
+    contents: dict[int, bytes] = field(default_factory=dict)  # of buffers that hold constants
     fallbacks: dict[str, str] = field(default_factory=dict)  # node -> why it has no kernel
 
     def region(self, size: int) -> Region:
@@ -115,6 +116,15 @@ class Draft:
     def float_value(self, channels: int, grid: Grid) -> Value:
         """Make a buffer for a float value."""
         self.buffers.append(channels * grid.channel_bytes)
+        return self._float_planes(channels, grid)
+
+    def constant_value(self, array: np.ndarray, channels: int, grid: Grid) -> Value:
+        """Make a buffer that holds `array` (channels, height, width) all the time."""
+        self.contents[len(self.buffers)] = np.ascontiguousarray(array, "<f4").tobytes()
+        self.buffers.append(0)  # takes no room in the arena
+        return self._float_planes(channels, grid)
+
+    def _float_planes(self, channels: int, grid: Grid) -> Value:
         buffer = len(self.buffers) - 1
         planes = tuple(Plane((buffer, i * grid.channel_bytes), 1) for i in range(channels))
         return Value(True, grid, planes)

@@ -1,8 +1,9 @@
 """Lower a Graph to kernels: choose how each value is stored, and a kernel for each node.
 
-A value is kept in u8 when calibration knows its range and it has enough channels to fill planes;
-otherwise, and at the network's ends, in floats. A node that needs its input in the other form gets
-it by a conversion. A node without a kernel runs as its numpy definition, and the draft records why.
+A value is kept in u8 when calibration knows its range, it has enough channels to fill planes, and
+the card does not want it in float32; otherwise, and at the network's ends, in floats. A node that
+needs its input in the other form gets it by a conversion. A node without a kernel runs as its numpy
+definition, and the draft records why.
 
 A kernel's lowering is a function (lowering, node) -> reason in the table of __init__.py; it returns
 "" when it has emitted the node, or why it cannot.
@@ -48,6 +49,14 @@ class Lowering:
         shape = self.graph.shapes[name]
         return Grid(shape[2], shape[3]) if len(shape) == 4 and shape[0] == 1 else None
 
+    def extent(self, name: str) -> Grid | None:
+        """Return what each channel of a value (1, c), (1, c, w) or (1, c, h, w) extends over."""
+        shape = self.graph.shapes[name]
+        if not 2 <= len(shape) <= 4 or shape[0] != 1:
+            return None
+        height, width = (1, 1, *shape[2:])[-2:]
+        return Grid(height, width)
+
     def only_user(self, name: str) -> Node | None:
         """Return the one node that reads the value; None when there are others, or it goes out."""
         users = self.users.get(name, [])
@@ -58,11 +67,14 @@ class Lowering:
         bounds = self.model.ranges.get(name)
         if bounds is None or not self.quantize or self.grid(name) is None:
             return None
+        if name in self.model.card.float32:
+            return None
         return quantization(*bounds, activation)
 
     def wants_u8(self, name: str) -> bool:
         """Return whether the value fills planes, so that u8 is worth it."""
-        if self.grid(name) is None:
+        grid = self.grid(name)
+        if grid is None or grid.height * grid.width == 1:
             return False
         return self.graph.shapes[name][1] >= LEAST_CHANNELS
 
@@ -86,8 +98,8 @@ class Lowering:
         """Return the value in floats, converting it if necessary; None when it cannot be."""
         if name in self.floats:
             return self.floats[name]
-        grid = self.grid(name)
-        if grid is None or name in self.graph.weight_names:
+        grid = self.extent(name)
+        if grid is None or name in self.model.weights:
             return None
         made = self.draft.float_value(self.graph.shapes[name][1], grid)
         if name in self.u8:

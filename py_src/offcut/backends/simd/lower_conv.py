@@ -10,6 +10,7 @@ from offcut.backends.simd.attributes import text
 from offcut.backends.simd.conv_shape import Shape, bias_of, blocks_for, geometry, shape_of
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
+from offcut.backends.simd.lower_conv_float import ACTIVATIONS, emit_float
 from offcut.backends.simd.packing import (
     STEM_LIMIT,
     TAPS,
@@ -23,9 +24,8 @@ from offcut.backends.simd.packing import (
 from offcut.backends.simd.values import BLOCK, Quantization, Value
 from offcut.graph import Node
 
-__all__ = ["ACTIVATIONS", "lower_conv"]
+__all__ = ["lower_conv"]
 
-ACTIVATIONS = {"": 0, "Relu": 1, "Relu6": 2, "HardSwish": 3, "Sigmoid": 4}  # kernels/activation.h
 GROUP = 10  # most columns that a build of the kernels takes at a time (gemm.h)
 # A plain conv's rounding holds for results down to -1.2e7 u8 steps; see saturate in epilogue.h.
 PLAIN_LIMIT = 4e6
@@ -58,7 +58,6 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     if source is not None:
         _emit_u8(lw, node, shape, target, source, steps)
         return ""
-    target = Target(node.name, activation)
     steps = lw.range_of(node.name, activation) if lw.wants_u8(node.name) else None
     floats = lw.as_floats(node.inputs[0])
     if floats is None:
@@ -66,9 +65,9 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     in_range = lw.range_of(node.inputs[0])
     small = shape.per_group * shape.taps <= 256 and shape.dilations[1] == 1
     if steps and in_range and shape.groups == 1 and small:
-        _emit_stem(lw, node, shape, target, floats, steps)
+        _emit_stem(lw, node, shape, Target(node.name, activation), floats, steps)
     else:
-        _emit_float(lw, node, shape, target, floats)
+        emit_float(lw, node, shape, floats, activation)
     return ""
 
 
@@ -210,36 +209,3 @@ def _emit_stem(
         name=target.name,
     )
     lw.u8[target.name] = out
-
-
-def _emit_float(lw: Lowering, node: Node, shape: Shape, target: Target, source: Value) -> None:
-    """Emit a convolution of floats."""
-    bias, run_args = bias_of(lw, node, shape)
-    out = lw.draft.float_value(shape.o, shape.grid)
-    blocks = blocks_for(shape.o)
-    padded = np.zeros((bias.shape[1], blocks * BLOCK), "<f4")  # (runs, outputs)
-    padded[:, : shape.o] = bias.T
-    weights = lw.model.weights[node.inputs[1]].decode()
-    args = geometry(shape) | run_args
-    args |= {
-        "in": Table(source.places),
-        "out": Table(out.places),
-        "weights": np.ascontiguousarray(weights, "<f4").tobytes(),
-        "bias": padded.tobytes(),
-        "groups": shape.groups,
-        "blocks_out": blocks,
-        "channels_in": source.channels,
-        "activation": ACTIVATIONS[target.activation],
-        "floats": 1,
-    }
-    scratch = shape.per_group * shape.taps * 8 * 4
-    lw.emit(
-        "conv_float",
-        shape.grid.height,
-        args,
-        (source, out),
-        scratch=scratch,
-        macs=shape.macs,
-        name=target.name,
-    )
-    lw.floats[target.name] = out

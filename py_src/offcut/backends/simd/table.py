@@ -28,7 +28,14 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
     "add": """a:I b:I out:I planes:I h:i w:i pitch_a:I pitch_b:I pitch_out:I scale_a:i scale_b:i
         offset:i shift:i least:I zero:I""",
     "convert": "in:I out:I channels:I h:i w:i pitch:I parameters:I",
-    "elementwise": "a:I b:I out:I channels:I w:i activation:I",
+    "elementwise": """a:I b:I out:I h:i w:i a_row:i a_column:i b_row:i b_column:i combine:I
+        activation:I p:f q:f""",
+    "reduce": "in:I out:I count:i kind:I parameters:I epsilon:f",
+    "float_conv": """in:I out:I residual:I weights:I bias:I row_runs:I column_runs:I runs:I
+        groups:I channels_in:I channels_out:I h_in:i w_in:i h_out:i w_out:i kernel_h:i kernel_w:i
+        stride_h:i stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i panel:i activation:I
+        activation_last:I""",
+    "float_pack": "source:I weights:I outputs:I depth:I width:I",
     "pack": """source:I row:I lanes:I factors:I lanes_in:I outputs:I blocks_out:I runs:I bias:I
         bias_stride:I limit:I steps:f zero:f weights:I scales:I bias_packed:I""",
 }
@@ -45,7 +52,6 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
     "conv_direct": "conv",
     "conv_stem": "conv",
     "conv_narrow": "conv",
-    "conv_float": "conv",
     "max_pool": "pool",
     "average_pool": "pool",
     "resize_linear": "resize",
@@ -53,11 +59,21 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
     "add_u8": "add",
     "dequantize": "convert",
     "quantize": "convert",
-    "resize_float": "resize",
-    "elementwise_float": "elementwise",
     "pack_winograd": "pack",
     "pack_direct": "pack",
     "pack_narrow": "pack",
+    "conv_float": "float_conv",
+    "conv_float_winograd": "float_conv",
+    "conv_float_windows": "float_conv",
+    "pack_float": "float_pack",
+    "pack_float_winograd": "float_pack",
+    "max_pool_float": "pool",
+    "average_pool_float": "pool",
+    "resize_float": "resize",
+    "spread_float": "float_conv",
+    "elementwise_float": "elementwise",
+    "reduce_float": "reduce",
+    "normalize_float": "reduce",
 }
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}
 

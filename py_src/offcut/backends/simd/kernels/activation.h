@@ -4,6 +4,7 @@
 #include "vector.h"
 
 enum { ACT_NONE, ACT_RELU, ACT_RELU6, ACT_HARD_SWISH, ACT_SIGMOID };
+enum { ACT_CLIP = 5, ACT_LEAKY_RELU, ACT_HARD_SIGMOID, ACT_SQRT, ACT_TANH };  // elementwise.c only
 
 f32x4 activate_other(f32x4 x, uint32_t activation);
 

@@ -20,9 +20,12 @@ typedef struct {
 } control;
 
 static kernel *const KERNELS[] = {
-    conv_winograd,  conv_direct,    conv_stem, conv_narrow, conv_float,   max_pool,
-    average_pool,   resize_linear,  resize_nearest, add_u8, dequantize,   quantize,
-    resize_float,   elementwise_float, pack_winograd, pack_direct, pack_narrow,
+    conv_winograd, conv_direct, conv_stem, conv_narrow,
+    max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize,
+    pack_winograd, pack_direct, pack_narrow,
+    conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd,
+    max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float,
+    reduce_float, normalize_float,
 };
 
 static void barrier(control *c) {

@@ -92,13 +92,47 @@ typedef struct {
     uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
 } convert_args;
 
-// Elementwise on float values of one shape: out = activation(a, or a + b).
+// Elementwise on float values: out = activation(a, or a and b combined).
 typedef struct {
     uint32_t a, b, out;  // tables of channels; b is 0 when there is one operand
-    uint32_t channels;
-    int32_t w;
-    uint32_t activation;
+    int32_t h, w;
+    int32_t a_row, a_column, b_row, b_column;  // floats to the next row, column; 0: broadcast
+    uint32_t combine, activation;
+    float p, q;  // of the activation
 } elementwise_args;
+
+// Each float channel to one number, or normalised by its own mean and variance.
+typedef struct {
+    uint32_t in, out;  // tables of channels
+    int32_t count;     // floats of an input channel
+    uint32_t kind;
+    uint32_t parameters;  // f32 [channels][2]: scale and bias
+    float epsilon;
+} reduce_args;
+
+// Conv of float channels; also ConvTranspose's second half. channels_in and channels_out count
+// those of one group.
+typedef struct {
+    uint32_t in, out;                       // tables of channels
+    uint32_t residual;                      // table of channels to add, 0 for none
+    uint32_t weights, bias;                 // see the kernel; bias f32 [runs][channels_out]
+    uint32_t row_runs, column_runs, runs;   // as in conv_args
+    uint32_t groups, channels_in, channels_out;
+    int32_t h_in, w_in, h_out, w_out;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    int32_t panel;              // pixels, or Winograd's quads, in a piece of work
+    uint32_t activation;        // of the sum
+    uint32_t activation_last;   // after the residual
+} float_conv_args;
+
+// Packing of float weights, run once at load.
+typedef struct {
+    uint32_t source;   // f32 [outputs of all groups][depth]
+    uint32_t weights;  // the result
+    uint32_t outputs;  // of one group
+    uint32_t depth;    // weights of an output
+    uint32_t width;    // outputs that are packed together
+} float_pack_args;
 
 // Packing of one conv's weights, run once at load. See pack.c.
 typedef struct {
@@ -129,6 +163,9 @@ typedef struct {
         add_args add;
         convert_args convert;
         elementwise_args elementwise;
+        reduce_args reduce;
+        float_conv_args float_conv;
+        float_pack_args float_pack;
         pack_args pack;
         uint32_t words[44];
     };
@@ -142,9 +179,12 @@ typedef struct {
 } args;
 
 typedef void kernel(const args *a, int ith, int nth);
-kernel conv_winograd, conv_direct, conv_stem, conv_narrow, conv_float;
+kernel conv_winograd, conv_direct, conv_stem, conv_narrow;
 kernel max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize;
-kernel resize_float, elementwise_float, pack_winograd, pack_direct, pack_narrow;
+kernel pack_winograd, pack_direct, pack_narrow;
+kernel conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd;
+kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
+kernel reduce_float, normalize_float;
 
 // A contiguous share [begin, end) of an op's pieces.
 typedef struct {

@@ -138,6 +138,11 @@ INLINE f32x4 max_f32(f32x4 a, f32x4 b) {
 #endif
 }
 
+INLINE f32x4 sqrt_f32(f32x4 x) {
+    return (f32x4){__builtin_sqrtf(x[0]), __builtin_sqrtf(x[1]), __builtin_sqrtf(x[2]),
+                   __builtin_sqrtf(x[3])};
+}
+
 // The nearest integer, halves to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no bits for a
 // fraction, and the sum's low mantissa bits are the integer.
 INLINE i32x4 round_f32(f32x4 x) {

@@ -1,0 +1,135 @@
+// Convolution of float channels f32 [h][w] as a matrix product: any kernel, stride, dilation and
+// groups. (3x3 with stride 1 goes faster in conv_float_winograd.c, depthwise in windows.c.)
+//
+//   inputs --gather--> columns f32 [panel / PIXELS][depth][PIXELS]    depth: inputs of one output
+//   columns x weights --> sums f32 [4][panel] --finish--> output
+//
+//   weights  f32 [groups][tiles of 4 outputs][depth][4]
+//   bias     f32 [runs][channels_out]
+//
+// Output pixels are counted along the rows, 0 to h * w - 1. A piece of work is a panel of them, as
+// many as keep the columns in the cache: its columns meet each tile of weights before the next tile
+// is read. Inputs of an output are ordered [channel][kernel_h][kernel_w].
+#include "float.h"
+
+void multiply_floats(const float *x, int step, const float *w, int depth, int groups, float *sums) {
+    for (int group = 0; group < groups; group++, x += step, sums += PIXELS) {
+        f32x8 s[TILE][PIXELS / 8] = {0};
+        for (int k = 0; k < depth; k++)
+            UNROLL for (int o = 0; o < TILE; o++)
+                UNROLL for (int i = 0; i < PIXELS / 8; i++)
+                    s[o][i] += load_f32x8(x + k * PIXELS + i * 8) * splat_f32x8(w[k * TILE + o]);
+        UNROLL for (int o = 0; o < TILE; o++)
+            UNROLL for (int i = 0; i < PIXELS / 8; i++)
+                store_f32x8(sums + o * groups * PIXELS + i * 8, s[o][i]);
+    }
+}
+
+INLINE f32x4 finished(const float_conv_args *c, f32x4 v, float bias, const float *residual) {
+    v = activate(v + splat_f32(bias), c->activation);
+    return residual ? activate(v + load_f32x4(residual), c->activation_last) : v;
+}
+
+void finish_floats(const args *a, const float_conv_args *c, int channel, int at, int n,
+                   float *sums) {
+    const float *biases = (const float *)(a->memory + c->bias);
+    int outputs = (int)(c->groups * c->channels_out);
+    float *to = channel_of(a, c->out, channel) + at, bias = biases[channel];
+    const float *residual = c->residual ? channel_of(a, c->residual, channel) + at : 0;
+    if (c->row_runs) {
+        const uint32_t *rows = table_of(a, c->row_runs), *columns = table_of(a, c->column_runs);
+        for (int i = 0; i < n; i++) {
+            uint32_t run = rows[(at + i) / c->w_out] * c->runs + columns[(at + i) % c->w_out];
+            sums[i] += biases[(int)run * outputs + channel];
+        }
+        bias = 0.0f;
+    }
+    int i = 0;
+    for (; i + 4 <= n; i += 4)
+        store_f32x4(to + i, finished(c, load_f32x4(sums + i), bias, residual ? residual + i : 0));
+    for (; i < n; i++) {
+        float other[4] = {residual ? residual[i] : 0.0f};
+        to[i] = finished(c, splat_f32(sums[i]), bias, residual ? other : 0)[0];
+    }
+}
+
+// to[i] = row[x + i * stride] for i < n, 0 outside of [0, w). `row` is 0 outside of the input.
+INLINE void copy_run(float *to, const float *row, int x, int stride, int n, int w) {
+    if (row && n == PIXELS && stride == 1 && x >= 0 && x + PIXELS <= w) {
+        UNROLL for (int i = 0; i < PIXELS; i += 8) store_f32x8(to + i, load_f32x8(row + x + i));
+        return;
+    }
+    for (int i = 0; i < n; i++, x += stride) to[i] = row && x >= 0 && x < w ? row[x] : 0.0f;
+}
+
+// columns f32 [depth][PIXELS] of n output pixels from pixel `at` on; pixels beyond them are 0.
+static void gather(const args *a, const float_conv_args *c, int group, int at, int n,
+                   float *columns) {
+    int first = group * (int)c->channels_in;
+    for (int begin = 0, run; begin < PIXELS; begin += run) {
+        int y = (at + begin) / c->w_out, x = (at + begin) % c->w_out, beyond = begin >= n;
+        run = beyond ? PIXELS - begin : at_most(n - begin, c->w_out - x);
+        float *to = columns + begin;
+        for (int channel = 0; channel < (int)c->channels_in; channel++) {
+            const float *plane = channel_of(a, c->in, first + channel);
+            for (int ky = 0; ky < c->kernel_h; ky++) {
+                int from_y = y * c->stride_h - c->pad_top + ky * c->dilation_h;
+                int inside = !beyond && from_y >= 0 && from_y < c->h_in;
+                const float *row = inside ? plane + from_y * c->w_in : 0;
+                int from_x = x * c->stride_w - c->pad_left;
+                for (int kx = 0; kx < c->kernel_w; kx++, to += PIXELS, from_x += c->dilation_w)
+                    copy_run(to, row, from_x, c->stride_w, run, c->w_in);
+            }
+        }
+    }
+}
+
+// All outputs of one group of channels for n pixels from `at` on.
+static void multiply_panel(const args *a, const float_conv_args *c, int group, int depth, int at,
+                           int n, const float *columns, float *sums) {
+    int outputs = (int)c->channels_out, tiles = (outputs + TILE - 1) / TILE;
+    int columns_of = (n + PIXELS - 1) / PIXELS, panel = columns_of * PIXELS;
+    const float *w = (const float *)(a->memory + c->weights) + (int64_t)group * tiles * depth * TILE;
+    for (int tile = 0; tile < tiles; tile++, w += depth * TILE) {
+        multiply_floats(columns, depth * PIXELS, w, depth, columns_of, sums);
+        for (int o = 0; o < TILE && tile * TILE + o < outputs; o++)
+            finish_floats(a, c, group * outputs + tile * TILE + o, at, n, sums + o * panel);
+    }
+}
+
+// scratch: columns of a panel, then its sums
+void conv_float(const args *a, int ith, int nth) {
+    const float_conv_args *c = &a->op->float_conv;
+    int depth = (int)c->channels_in * c->kernel_h * c->kernel_w, pixels = c->h_out * c->w_out;
+    float *columns = (float *)a->scratch, *sums = columns + depth * c->panel;
+    (void)ith;
+    require(c->panel > 0 && c->panel % PIXELS == 0 && c->stride_h > 0 && c->stride_w > 0);
+    for (share s; next_share(a, nth, &s);)
+        for (int at = s.begin * c->panel, end = at_most(s.end * c->panel, pixels); at < end;
+             at += c->panel) {
+            int n = at_most(c->panel, end - at);
+            for (int group = 0; group < (int)c->groups; group++) {
+                for (int i = 0; i < n; i += PIXELS)
+                    gather(a, c, group, at + i, at_most(PIXELS, n - i), columns + i * depth);
+                multiply_panel(a, c, group, depth, at, n, columns, sums);
+            }
+        }
+}
+
+// weights f32 [groups][tiles][depth][width] from f32 [channels_out of all groups][depth]. A piece
+// of work is a tile of `width` outputs of one group, the last of which is filled up with zeros.
+void pack_float(const args *a, int ith, int nth) {
+    const float_pack_args *p = &a->op->float_pack;
+    int tiles = (int)((p->outputs + p->width - 1) / p->width), depth = (int)p->depth;
+    const float *source = (const float *)(a->memory + p->source);
+    (void)ith;
+    for (share s; next_share(a, nth, &s);)
+        for (int unit = s.begin; unit < s.end; unit++) {
+            int group = unit / tiles, first = unit % tiles * (int)p->width, n = (int)p->width;
+            const float *from = source + ((int64_t)group * (int)p->outputs + first) * depth;
+            float *to = (float *)(a->memory + p->weights) + (int64_t)unit * depth * n;
+            for (int k = 0; k < depth; k++)
+                for (int o = 0; o < n; o++)
+                    *to++ = first + o < (int)p->outputs ? from[o * (int64_t)depth + k] : 0.0f;
+        }
+}

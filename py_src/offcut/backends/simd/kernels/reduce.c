@@ -1,0 +1,77 @@
+// Sums, means and largest values of float channels f32 [count], and normalisation by them. A piece
+// of work is a channel.
+//
+// A sum runs in eight lanes over stretches of 512, which are added up in double precision, so that
+// large maps lose no digits.
+#include "float.h"
+
+enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX };  // as in lower_reduce.py
+enum { STRETCH = 512 };
+
+INLINE double add_up(f32x8 v) {
+    double total = 0.0;
+    for (int i = 0; i < 8; i++) total += (double)v[i];
+    return total;
+}
+
+// The sum of (x - middle), or of their squares.
+INLINE double sum(const float *x, int n, float middle, const int squares) {
+    double total = 0.0;
+    int i = 0;
+    while (i + 8 <= n) {
+        f32x8 lanes = splat_f32x8(0.0f);
+        for (int end = at_most(n - 7, i + STRETCH); i < end; i += 8) {
+            f32x8 v = load_f32x8(x + i) - splat_f32x8(middle);
+            lanes += squares ? v * v : v;
+        }
+        total += add_up(lanes);
+    }
+    for (; i < n; i++) {
+        float v = x[i] - middle;
+        total += (double)(squares ? v * v : v);
+    }
+    return total;
+}
+
+static double sum_all(const float *x, int n) { return sum(x, n, 0.0f, 0); }
+
+void reduce_float(const args *a, int ith, int nth) {
+    const reduce_args *r = &a->op->reduce;
+    (void)ith;
+    for (share s; next_share(a, nth, &s);)
+        for (int channel = s.begin; channel < s.end; channel++) {
+            const float *x = channel_of(a, r->in, channel);
+            float *to = channel_of(a, r->out, channel);
+            if (r->kind == REDUCE_MAX) {
+                float most = x[0];
+                for (int i = 1; i < r->count; i++) most = x[i] > most ? x[i] : most;
+                *to = most;
+                continue;
+            }
+            double total = sum_all(x, r->count);
+            *to = (float)(r->kind == REDUCE_MEAN ? total / r->count : total);
+        }
+}
+
+// (x - mean) * scale / sqrt(variance + epsilon) + bias, per channel; parameters are f32
+// [channels][2], scale and bias.
+void normalize_float(const args *a, int ith, int nth) {
+    const reduce_args *r = &a->op->reduce;
+    const float *parameters = (const float *)(a->memory + r->parameters);
+    (void)ith;
+    for (share s; next_share(a, nth, &s);)
+        for (int channel = s.begin; channel < s.end; channel++) {
+            const float *x = channel_of(a, r->in, channel);
+            float *to = channel_of(a, r->out, channel);
+            float mean = (float)(sum_all(x, r->count) / r->count);
+            float variance = (float)(sum(x, r->count, mean, 1) / r->count);
+            float factor = parameters[2 * channel] / __builtin_sqrtf(variance + r->epsilon);
+            float bias = parameters[2 * channel + 1];
+            int i = 0;
+            for (; i + 8 <= r->count; i += 8) {
+                f32x8 v = load_f32x8(x + i) - splat_f32x8(mean);
+                store_f32x8(to + i, v * splat_f32x8(factor) + splat_f32x8(bias));
+            }
+            for (; i < r->count; i++) to[i] = (x[i] - mean) * factor + bias;
+        }
+}

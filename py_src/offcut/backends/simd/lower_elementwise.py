@@ -1,0 +1,140 @@
+"""Lowering of elementwise operators: an Add of u8 planes, everything else in floats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offcut.backends.simd.attributes import text
+from offcut.backends.simd.draft import Argument, Table
+from offcut.backends.simd.lower import Lowering
+from offcut.backends.simd.lower_conv_float import ACTIVATIONS
+from offcut.backends.simd.values import Grid, Quantization, Value
+from offcut.graph import Node
+
+__all__ = ["lower_add", "lower_combine", "lower_function", "lower_pow"]
+
+# As in kernels/elementwise.c and activation.h.
+COMBINE = {"": 0, "Add": 1, "Sub": 2, "Mul": 3, "Div": 4, "PRelu": 5, "Max": 6, "Min": 7}
+FUNCTIONS = ACTIVATIONS | {"Clip": 5, "LeakyRelu": 6, "HardSigmoid": 7, "Sqrt": 8, "Tanh": 9}
+# Attributes that become the kernel's p and q, with ONNX's defaults.
+PARAMETERS = {
+    "Clip": (("min", -np.inf), ("max", np.inf)),
+    "LeakyRelu": (("alpha", 0.01),),
+    "HardSigmoid": (("alpha", 0.2), ("beta", 0.5)),
+}
+
+
+def lower_add(lw: Lowering, node: Node) -> str:
+    """Emit an Add, of u8 planes where both are there."""
+    first, second = node.inputs
+    shapes, activation = lw.graph.shapes, text(node, "activation", "")
+    if activation not in ACTIVATIONS:
+        return f"activation {activation} has no kernel"
+    steps = lw.range_of(node.name, activation)
+    if shapes[first] == shapes[second] and steps and activation in ("", "Relu", "Relu6"):
+        a, b = lw.preferred_u8(first), lw.preferred_u8(second)
+        if a and b and _same_planes(a, b):
+            _emit_add(lw, node, a, b, steps)
+            return ""
+    return _emit(lw, node, node.inputs, "Add", activation)
+
+
+def lower_combine(lw: Lowering, node: Node) -> str:
+    """Emit an operator of two operands, one of which may be broadcast."""
+    if len(node.inputs) != 2:
+        return f"{node.op} has a kernel for two operands only"
+    return _emit(lw, node, node.inputs, node.op, "")
+
+
+def lower_pow(lw: Lowering, node: Node) -> str:
+    """Emit a square."""
+    exponent = lw.model.weights.get(node.inputs[1])
+    if exponent is None or not np.all(exponent.decode() == 2):
+        return "Pow has a kernel for squares only"
+    return _emit(lw, node, (node.inputs[0],) * 2, "Mul", "")
+
+
+def lower_function(lw: Lowering, node: Node) -> str:
+    """Emit a function of one value."""
+    return _emit(lw, node, node.inputs, "", node.op)
+
+
+def _emit(lw: Lowering, node: Node, operands: tuple[str, ...], how: str, function: str) -> str:
+    extent = lw.extent(node.name)
+    values = [_operand(lw, name, node.name) for name in operands]
+    made = [value for value in values if value is not None]
+    if extent is None or len(made) != len(operands):
+        return f"{node.op} has no kernel for values of this shape"
+    out = lw.draft.float_value(lw.graph.shapes[node.name][1], extent)
+    args: dict[str, Argument] = {
+        "out": Table(out.places),
+        "h": extent.height,
+        "w": extent.width,
+        "combine": COMBINE[how],
+        "activation": FUNCTIONS[function],
+    }
+    for side, value in zip("ab", made, strict=False):
+        places = value.places if value.channels == out.channels else value.places * out.channels
+        args[side] = Table(places)
+        args[f"{side}_row"] = value.grid.width if value.grid.height > 1 else 0
+        args[f"{side}_column"] = int(value.grid.width > 1)
+    for key, (name, default) in zip("pq", PARAMETERS.get(function, ()), strict=False):
+        number = node.attributes.get(name, default)
+        assert isinstance(number, int | float), (node.name, name)
+        args[key] = float(np.float32(number))
+    units = out.channels * extent.height
+    lw.emit("elementwise_float", units, args, (*made, out), name=node.name)
+    lw.floats[node.name] = out
+    return ""
+
+
+def _operand(lw: Lowering, name: str, result: str) -> Value | None:
+    """Return an operand in floats, each of its axes as long as the result's, or 1."""
+    shape, wanted = lw.graph.shapes[name], lw.graph.shapes[result]
+    aligned = (*[1] * (len(wanted) - len(shape)), *shape)
+    if len(aligned) > 4 or len(aligned) < 2 or aligned[0] != 1:
+        return None
+    weight = lw.model.weights.get(name)
+    if weight is None:
+        return lw.as_floats(name) if len(shape) == len(wanted) else None
+    grid = Grid(*(1, 1, *aligned[2:])[-2:])
+    return lw.draft.constant_value(weight.decode(), aligned[1], grid)
+
+
+def _same_planes(a: Value, b: Value) -> bool:
+    same = [plane.channels for plane in a.planes] == [plane.channels for plane in b.planes]
+    return same and a.uniform is not None and b.uniform is not None
+
+
+def _emit_add(lw: Lowering, node: Node, a: Value, b: Value, steps: Quantization) -> None:
+    """Fixed point with as many fraction bits as keep the scales below 2^15 (see add.c)."""
+    qa, qb = a.uniform, b.uniform
+    assert qa is not None and qb is not None
+    ratios = (qa.scale / steps.scale, qb.scale / steps.scale)
+    shift = 20
+    while shift > 0 and max(ratios) * (1 << shift) >= 32767:
+        shift -= 1
+    scales = [min(round(ratio * (1 << shift)), 32767) for ratio in ratios]
+    offset = (steps.zero << shift) - qa.zero * scales[0] - qb.zero * scales[1]
+    offset += (1 << shift) >> 1
+    grid = a.grid
+    out = lw.draft.u8_planes([(plane.channels, steps) for plane in a.planes], grid)
+    args: dict[str, Argument] = {
+        "a": Table(a.places),
+        "b": Table(b.places),
+        "out": Table(out.places),
+        "planes": len(a.planes),
+        "h": grid.height,
+        "w": grid.width,
+        "pitch_a": grid.pitch,
+        "pitch_b": grid.pitch,
+        "pitch_out": grid.pitch,
+        "scale_a": scales[0],
+        "scale_b": scales[1],
+        "offset": offset,
+        "shift": shift,
+        "least": steps.zero if node.attributes.get("activation") else 0,
+        "zero": steps.zero,
+    }
+    lw.emit("add_u8", grid.height, args, (a, b, out), name=node.name)
+    lw.u8[node.name] = out
