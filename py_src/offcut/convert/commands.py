@@ -52,7 +52,8 @@ def source_draft(data: bytes, card: ModelCard, where: str) -> Draft:
             f"{where}: sha256 is {got[:12]}..., card {card.name} says {want[:12]}...",
             remedy="fetch the source file again",
         )
-    return fuse(trace(read_onnx(data, where), size=card.input.size), [card.output.name])
+    wanted = [card.output.name]
+    return fuse(trace(read_onnx(data, where), size=card.input.size, outputs=wanted), wanted)
 
 
 def convert_file(path: Path, card: ModelCard | None = None) -> tuple[Model, Draft]:

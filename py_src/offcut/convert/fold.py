@@ -7,6 +7,7 @@ absent) and returns the output. These operators need no definition at run time, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -16,9 +17,10 @@ from offcut.convert.onnx_reader import RawNode
 from offcut.convert.onnx_tensor import DATA_TYPES
 from offcut.errors import ModelFormatError, UnsupportedOperatorError
 
-__all__ = ["FOLDS", "MAX_FOLDED", "NEEDS_SHAPE_ONLY", "fold"]
+__all__ = ["ELEMENTWISE", "FOLDS", "NEEDS_SHAPE_ONLY", "Operands", "axes_of", "fold"]
+__all__ += ["slices_of", "target_shape"]
 
-MAX_FOLDED = 1 << 26  # elements: a few bytes of graph must not ask for gigabytes
+MAX_RANGE = 1 << 20  # numbers that a Range makes
 NEEDS_SHAPE_ONLY = frozenset({"Shape", "Size"})
 
 Operands = Sequence[np.ndarray]
@@ -121,11 +123,6 @@ def transpose(node: RawNode, x: Operands) -> np.ndarray:
 def spread(node: RawNode, x: Operands) -> np.ndarray:
     """Return an array of a shape that an input states, made of few values."""
     wanted = tuple(int(extent) for extent in x[-1])
-    count = 1
-    for extent in (*wanted, *(x[0].shape if node.op != "ConstantOfShape" else ())):
-        count *= max(extent, 1)
-    if count > MAX_FOLDED:
-        raise ModelFormatError(f"{node}: makes a constant of {count} elements: too large")
     if node.op == "Tile":
         return np.tile(x[0], wanted)
     if node.op == "Expand":
@@ -138,7 +135,7 @@ def spread(node: RawNode, x: Operands) -> np.ndarray:
 def range_(node: RawNode, x: Operands) -> np.ndarray:
     """Return the numbers from x[0] to x[1], exclusive, in steps of x[2]."""
     start, limit, step = (value.item() for value in x)
-    if step == 0 or abs((limit - start) / step) > MAX_FOLDED:
+    if step == 0 or abs((limit - start) / step) > MAX_RANGE:
         raise ModelFormatError(f"{node}: from {start} to {limit} by {step}: too many numbers")
     return np.arange(start, limit, step, dtype=x[0].dtype)
 
@@ -173,7 +170,7 @@ def reduce(node: RawNode, x: Operands) -> np.ndarray:
     return np.asarray(ufunc.reduce(x[0], axis=axes, keepdims=keep, dtype=x[0].dtype))
 
 
-_ELEMENTWISE: dict[str, Callable[..., np.ndarray]] = {
+ELEMENTWISE: dict[str, Callable[..., np.ndarray]] = {
     "Abs": np.abs,
     "Add": np.add,
     "And": np.logical_and,
@@ -198,10 +195,12 @@ _ELEMENTWISE: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-@fold(*_ELEMENTWISE)
+@fold(*ELEMENTWISE)
 def elementwise(node: RawNode, x: Operands) -> np.ndarray:
     """Apply the operator's numpy function."""
-    return np.asarray(_ELEMENTWISE[node.op](*x))
+    if node.op in ("Max", "Min"):
+        return np.asarray(functools.reduce(ELEMENTWISE[node.op], x))
+    return np.asarray(ELEMENTWISE[node.op](*x))
 
 
 def axes_of(node: RawNode, x: Operands) -> tuple[int, ...]:

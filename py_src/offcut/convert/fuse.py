@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from offcut.convert.affine import fold_affine
+from offcut.convert.aliases import drop_expansions, name_outputs, remove_identities
+from offcut.convert.bounds import merge_clips
 from offcut.convert.draft import Draft, rebuilt
 from offcut.errors import ModelFormatError
 from offcut.graph import Graph, Node
@@ -38,89 +41,8 @@ def fuse(draft: Draft, outputs: Sequence[str]) -> Draft:
     return draft.note(f"fuse: {before} nodes became {len(draft.graph.nodes)}")
 
 
-def remove_identities(draft: Draft) -> Draft:
-    """Leave out nodes that pass their input on: Identity, resizing to the same size, one part."""
-    graph, alias = draft.graph, dict[str, str]()
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        inputs = tuple(alias.get(name, name) for name in node.inputs)
-        passes = node.op == "Identity" or (len(inputs) == 1 and node.op == "Concat")
-        if node.op in ("Resize", "Reshape"):
-            passes = graph.shapes[inputs[0]] == graph.shapes[node.name]
-        if passes and node.name not in graph.outputs:
-            alias[node.name] = inputs[0]
-        else:
-            nodes.append(replace(node, inputs=inputs))
-    return rebuilt(draft, nodes, draft.weights)
-
-
-def fold_affine(draft: Draft) -> Draft:
-    """Fold a product or sum with one constant per channel into the convolution before it.
-
-    This is what BatchNormalization has become in the IR.
-    """
-    graph, weights = draft.graph, dict(draft.weights)
-    uses = _uses(graph)
-    made: dict[str, Node] = {}  # by output, with folded nodes answering for what they replaced
-    nodes: dict[str, Node] = {}  # by output, in order
-    for node in graph.nodes:
-        affine = _affine(node, graph, weights)
-        before = made.get(affine[0]) if affine else None
-        if affine is None or before is None or uses[affine[0]] != 1 or affine[0] in graph.outputs:
-            nodes[node.name] = made[node.name] = node
-            continue
-        del nodes[before.name]
-        _, factor, shift = affine
-        folded = _fold_into(before, node.name, factor, shift, weights)
-        nodes[node.name] = made[node.name] = folded
-    return rebuilt(draft, nodes.values(), weights)
-
-
 def _uses(graph: Graph) -> Counter[str]:
     return Counter(name for node in graph.nodes for name in node.inputs)
-
-
-def _affine(
-    node: Node, graph: Graph, weights: Mapping[str, np.ndarray]
-) -> tuple[str, np.ndarray, np.ndarray] | None:
-    """Return (value, factor, shift) if the node is value * factor + shift, each (c,) or ()."""
-    if node.op not in ("Add", "Sub", "Mul", "Div") or "activation" in node.attributes:
-        return None
-    left, right = node.inputs
-    if left in weights and node.op in ("Add", "Mul"):
-        left, right = right, left
-    if left in weights or right not in weights or len(graph.shapes[left]) != 4:
-        return None
-    constant, channels = weights[right], graph.shapes[left][1]
-    padded = (1,) * (4 - constant.ndim) + constant.shape
-    if padded not in ((1, 1, 1, 1), (1, channels, 1, 1)):
-        return None
-    per_channel = np.broadcast_to(constant.reshape(-1), (channels,))
-    one, zero = np.ones(channels), np.zeros(channels)
-    factor = {"Mul": per_channel, "Div": 1 / per_channel}.get(node.op, one)
-    shift = {"Add": per_channel, "Sub": -per_channel}.get(node.op, zero)
-    return left, factor, shift
-
-
-def _fold_into(
-    node: Node,
-    output: str,
-    factor: np.ndarray,
-    shift: np.ndarray,
-    weights: dict[str, np.ndarray],
-) -> Node:
-    """Return the convolution `node` with its result times factor plus shift, under a new name."""
-    x, w, *b = node.inputs
-    old = weights[b[0]] if b else np.zeros(len(factor))
-    if node.op == "Conv":
-        weights[f"{output}/w"] = weights[w] * factor.reshape(-1, 1, 1, 1)
-    else:  # ConvTranspose: w is (c, o/group, kh, kw), its outputs grouped along c
-        group = int(node.attributes.get("group", 1))  # type: ignore[arg-type]  # an int by its op
-        c, per_group = weights[w].shape[:2]
-        rows = np.repeat(factor.reshape(group, per_group), c // group, axis=0)  # (c, o/group)
-        weights[f"{output}/w"] = weights[w] * rows[:, :, None, None]
-    weights[f"{output}/b"] = old * factor + shift
-    return replace(node, inputs=(x, f"{output}/w", f"{output}/b"), outputs=(output,))
 
 
 def name_activations(draft: Draft) -> Draft:
@@ -248,7 +170,10 @@ def shorten_names(draft: Draft) -> Draft:
 
 FUSIONS: tuple[Callable[[Draft], Draft], ...] = (
     remove_identities,
+    name_outputs,
+    drop_expansions,
     fold_affine,
+    merge_clips,
     name_activations,
     fuse_activations,
     own_weights,

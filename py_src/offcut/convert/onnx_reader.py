@@ -1,8 +1,10 @@
 """Read an ONNX file without the onnx package: ModelProto as plain dataclasses.
 
 Only what inference needs is read: nodes, initializers, inputs, outputs and the opset. Field numbers
-are those of onnx/onnx.proto. Training graphs, sparse tensors, model-local functions and data in
-other files are refused by name. Sizes are checked against the file before anything is allocated.
+are those of onnx/onnx.proto. Sparse tensors and model-local functions are refused by name; weights
+in another file are read where the caller allows it. What a node needs that nobody supports, such as
+a subgraph, is kept as a mark, so that `trace` can name all such nodes at once. Sizes are checked
+against the file before anything is allocated.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from offcut.convert.onnx_tensor import read_tensor
+from offcut.convert.onnx_tensor import Beside, none_beside, read_tensor
 from offcut.convert.protobuf import (
+    MAX_NUMBERS,
     Fields,
     Value,
     fixed,
@@ -27,9 +30,13 @@ from offcut.convert.protobuf import (
 )
 from offcut.errors import ModelFormatError, UnsupportedOperatorError
 
-__all__ = ["OnnxModel", "RawNode", "ValueInfo", "read_onnx"]
+__all__ = ["SUBGRAPH", "OnnxModel", "RawNode", "ValueInfo", "read_onnx"]
 
-MAX_NODES = 100_000
+MAX_NODES = 50_000
+MAX_BYTES = (1 << 31) - 1  # protobuf's own limit
+SUBGRAPH = "(a subgraph)"  # stands for an attribute that holds one
+# Operators that ONNX Runtime's quantizer takes from its own domain, with ONNX's meaning.
+TAKEN = {("com.microsoft", "QuantizeLinear"), ("com.microsoft", "DequantizeLinear")}
 OLDEST_OPSET, NEWEST_OPSET = 7, 23
 
 MODEL_GRAPH, MODEL_OPSETS, MODEL_FUNCTIONS = 7, 8, 25
@@ -39,7 +46,10 @@ NODE_INPUTS, NODE_OUTPUTS, NODE_NAME, NODE_OP, NODE_ATTRIBUTES, NODE_DOMAIN = 1,
 
 @dataclass(frozen=True, slots=True)
 class RawNode:
-    """A node as the file has it; attribute values are int, float, str, arrays or lists of them."""
+    """A node as the file has it; attribute values are int, float, str, arrays or lists of them.
+
+    op: with its domain in front, "com.microsoft:FusedConv", unless that is ONNX's own.
+    """
 
     op: str
     name: str
@@ -71,12 +81,15 @@ class OnnxModel:
     outputs: tuple[ValueInfo, ...]
 
 
-def read_onnx(data: bytes, where: str) -> OnnxModel:
-    """Read an ONNX file; `where` names it in errors.
+def read_onnx(data: bytes | memoryview, where: str, beside: Beside = none_beside) -> OnnxModel:
+    """Read an ONNX file; `where` names it in errors. Weights are views into `data`.
 
-    Raises ModelFormatError when it is damaged, UnsupportedOperatorError for what cannot be read.
+    beside: reads a file beside the model, for weights that lie there. Raises ModelFormatError when
+    it is damaged, UnsupportedOperatorError for what cannot be read.
     """
-    model = message(memoryview(data), where)
+    if len(data) > MAX_BYTES:
+        raise ModelFormatError(f"{where}: {len(data)} bytes, an ONNX file has at most {MAX_BYTES}")
+    model = message(memoryview(data).cast("B"), where)
     graph = one_message(model, MODEL_GRAPH, where)
     if not graph.get(GRAPH_NODES):
         raise ModelFormatError(
@@ -87,8 +100,8 @@ def read_onnx(data: bytes, where: str) -> OnnxModel:
         raise UnsupportedOperatorError(f"{where}: has {kind}, which are not supported")
     if len(graph[GRAPH_NODES]) > MAX_NODES:
         raise ModelFormatError(f"{where}: {len(graph[GRAPH_NODES])} nodes, at most {MAX_NODES}")
-    pairs = (read_tensor(message(t, where), where) for t in graph.get(GRAPH_INITIALIZERS, []))
-    initializers = dict(pairs)
+    stored = graph.get(GRAPH_INITIALIZERS, [])
+    initializers = dict(read_tensor(message(t, where), where, beside) for t in stored)
     inputs = [_value_info(value, where) for value in graph.get(GRAPH_INPUTS, [])]
     return OnnxModel(
         opset=_opset(model, where),
@@ -109,7 +122,7 @@ def _opset(model: Fields, where: str) -> int:
     if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise UnsupportedOperatorError(
             f"{where}: opset is {opset}, known are {OLDEST_OPSET} to {NEWEST_OPSET}",
-            remedy="convert it with onnx.version_converter",
+            remedy="convert it with onnx.version_converter, or export it again",
         )
     return opset
 
@@ -123,8 +136,8 @@ def _node(value: Value, where: str) -> RawNode:
         raise ModelFormatError(f"{where}: node {name or op} has no output")
     node = f"{where}: node {name or outputs[0]}"
     domain = one_text(fields, NODE_DOMAIN, node)
-    if domain not in ("", "ai.onnx"):
-        raise UnsupportedOperatorError(f"{node}: operator {op} of domain {domain} is not supported")
+    if domain not in ("", "ai.onnx") and (domain, op) not in TAKEN:
+        op = f"{domain}:{op}"
     attributes = dict(_attribute(entry, node) for entry in fields.get(NODE_ATTRIBUTES, []))
     return RawNode(op, name, inputs, outputs, attributes)
 
@@ -145,12 +158,17 @@ def _attribute(value: Value, where: str) -> tuple[str, Any]:
     if kind == 4:
         return name, read_tensor(one_message(fields, 5, where), where)[1]
     if kind == 6:
-        return name, tuple(fixed(fields.get(7, []), "<f4", where).tolist())
+        listed = fixed(fields.get(7, []), "<f4", where)
+        if listed.size > MAX_NUMBERS:
+            raise ModelFormatError(f"{where}: a list of more than {MAX_NUMBERS} numbers")
+        return name, tuple(listed.tolist())
     if kind == 7:
         return name, tuple(numbers(fields.get(8, []), where))
     if kind == 8:
         return name, tuple(text(entry, where) for entry in fields.get(9, []))
-    raise UnsupportedOperatorError(f"{where}: attributes of type {kind} are not supported")
+    if kind in (5, 9, 10, 11, 12, 13, 14):
+        return name, SUBGRAPH
+    raise ModelFormatError(f"{where}: type {kind} is unknown")
 
 
 def _guess_kind(fields: Fields) -> int:

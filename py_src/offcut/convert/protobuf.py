@@ -5,8 +5,8 @@
     bytes       wire type 2     a varint length, then that many bytes: text, message or packed list
     32 bits     wire type 5     little-endian
 
-Everything is a view into the file; lengths are checked against it, so a damaged file cannot make
-this module allocate. Source: protobuf.dev, "Encoding".
+Everything is a view into the file; lengths are checked against it, and fields are counted, so a
+damaged file cannot make this module allocate. Source: protobuf.dev, "Encoding".
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import numpy as np
 from offcut.errors import ModelFormatError
 
 __all__ = [
+    "MAX_NUMBERS",
     "Fields",
     "Value",
     "fixed",
+    "integers",
     "message",
     "numbers",
     "one_message",
@@ -31,6 +33,10 @@ __all__ = [
 ]
 
 VARINT, BITS64, BYTES, BITS32 = 0, 1, 2, 5
+MAX_FIELDS = 1 << 18  # in one message; the largest graphs have some thousands of nodes
+MAX_TEXT = 1 << 14  # bytes of a name
+MAX_NUMBERS = 1 << 16  # in a list that is no tensor
+PIECE = 1 << 20  # bytes of a packed list that are decoded at a time
 Value = int | memoryview
 Fields = Mapping[int, list[Value]]
 
@@ -43,7 +49,9 @@ def message(data: Value, where: str) -> Fields:
     if isinstance(data, int):
         raise ModelFormatError(f"{where}: a number stands where a message is expected")
     fields: dict[int, list[Value]] = {}
-    for number, value in _fields(data, where):
+    for count, (number, value) in enumerate(_fields(data, where)):
+        if count == MAX_FIELDS:
+            raise ModelFormatError(f"{where}: a message of more than {MAX_FIELDS} fields")
         fields.setdefault(number, []).append(value)
     return fields
 
@@ -91,17 +99,45 @@ def signed(value: int) -> int:
 
 
 def numbers(values: list[Value], where: str) -> list[int]:
-    """Return a repeated integer field, packed or not, as signed numbers."""
-    result: list[int] = []
+    """Return a repeated integer field, packed or not, as signed numbers; a short one."""
+    if sum(1 if isinstance(value, int) else len(value) for value in values) > 10 * MAX_NUMBERS:
+        raise ModelFormatError(f"{where}: a list of more than {MAX_NUMBERS} numbers")
+    listed: list[int] = integers(values, where).tolist()
+    return listed
+
+
+def integers(values: list[Value], where: str) -> np.ndarray:
+    """Return a repeated integer field, packed or not, as int64 (count,)."""
+    if all(isinstance(value, int) for value in values):
+        return np.array([signed(value) for value in values], np.int64)  # type: ignore[arg-type]
+    parts: list[np.ndarray] = []
     for value in values:
         if isinstance(value, int):
-            result.append(signed(value))
+            parts.append(np.array([signed(value)], np.int64))
             continue
         at = 0
         while at < len(value):
-            number, at = _varint(value, at, where)
-            result.append(signed(number))
-    return result
+            part, size = _unpacked(np.frombuffer(value[at : at + PIECE], np.uint8), where)
+            parts.append(part)
+            at += size
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _unpacked(data: np.ndarray, where: str) -> tuple[np.ndarray, int]:
+    """Return the varints that end in `data`, u8 (n,), as int64, and how many bytes these are."""
+    ends = np.flatnonzero(data < 0x80)  # (count,)
+    if not ends.size:
+        raise ModelFormatError(f"{where}: a packed list ends inside a number: cut file")
+    starts = np.concatenate([np.zeros(1, np.intp), ends[:-1] + 1])
+    sizes = ends - starts + 1
+    if sizes.max() > 10:
+        raise ModelFormatError(f"{where}: a number of more than 10 bytes: not protobuf")
+    result = np.zeros(ends.size, np.uint64)
+    for step in range(int(sizes.max())):
+        longer = np.flatnonzero(sizes > step)
+        bits = (data[starts[longer] + step] & 0x7F).astype(np.uint64)
+        result[longer] |= bits << np.uint64(7 * step)
+    return result.view(np.int64), int(ends[-1]) + 1
 
 
 def fixed(values: list[Value], dtype: str, where: str) -> np.ndarray:
@@ -119,6 +155,8 @@ def text(value: Value, where: str) -> str:
     """Return a text field. Raises ModelFormatError unless it is UTF-8."""
     if isinstance(value, int):
         raise ModelFormatError(f"{where}: a number stands where text is expected")
+    if len(value) > MAX_TEXT:
+        raise ModelFormatError(f"{where}: a name of {len(value)} bytes")
     try:
         return str(value, "utf-8")
     except UnicodeDecodeError as error:

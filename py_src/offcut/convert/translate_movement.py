@@ -45,6 +45,51 @@ def transpose(site: Site) -> list[Node]:
     return [site.make("Transpose", site.node.inputs[0], perm=perm)]
 
 
+@translates("Expand")
+def expand(site: Site) -> list[Node]:
+    """Make the shape an attribute; where ONNX says one, the operand's size stays."""
+    wanted = [int(extent) for extent in site.constant(1)]
+    shape = np.broadcast_shapes(site.shape(), tuple(wanted))
+    return [site.make("Expand", site.node.inputs[0], shape=shape)]
+
+
+@translates("DepthToSpace", "SpaceToDepth")
+def pixel_shuffle(site: Site) -> list[Node]:
+    """Write the exchange of channels and cells as Reshape, Transpose, Reshape."""
+    (n, c, h, w), x = site.shape(), site.node.inputs[0]
+    block = int(site.get("blocksize", 1))
+    if site.node.op == "SpaceToDepth":
+        apart: tuple[int, ...] = (n, c, h // block, block, w // block, block)
+        perm, shape = (0, 3, 5, 1, 2, 4), (n, c * block * block, h // block, w // block)
+    elif site.get("mode", "DCR") == "DCR":
+        apart = (n, block, block, c // (block * block), h, w)
+        perm, shape = (0, 3, 4, 1, 5, 2), (n, c // (block * block), h * block, w * block)
+    else:
+        apart = (n, c // (block * block), block, block, h, w)
+        perm, shape = (0, 1, 4, 2, 5, 3), (n, c // (block * block), h * block, w * block)
+    return [
+        site.make("Reshape", x, to=f"{site.output}/apart", shape=apart),
+        site.make("Transpose", f"{site.output}/apart", to=f"{site.output}/moved", perm=perm),
+        site.make("Reshape", f"{site.output}/moved", shape=shape),
+    ]
+
+
+@translates("Gather")
+def gather(site: Site) -> list[Node]:
+    """Write the choice of one index as Slice and Reshape; others are not supported."""
+    shape, indices = site.shape(), site.constant(1)
+    axis = int(site.get("axis", 0)) % len(shape)
+    if indices.size != 1:
+        raise site.unsupported(f"gathers {indices.size} places of a computed value, expected one")
+    at, cut = int(indices.item()) % shape[axis], f"{site.output}/cut"
+    ranges = {"starts": (at,), "ends": (at + 1,), "axes": (axis,), "steps": (1,)}
+    rest = (*shape[:axis], *indices.shape, *shape[axis + 1 :])
+    return [
+        site.make("Slice", site.node.inputs[0], to=cut, **ranges),
+        site.make("Reshape", cut, shape=rest),
+    ]
+
+
 @translates("Slice")
 def slice_(site: Site) -> list[Node]:
     """Make the bounds, inputs since opset 10, attributes."""

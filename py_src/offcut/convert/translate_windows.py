@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from offcut.convert.translate import Site, translates
 from offcut.errors import ModelFormatError
-from offcut.graph import Node, Shape
+from offcut.graph import Attribute, Node, Shape
+from offcut.ops.resize import COORDINATES, MODES, NEAREST
 
 __all__: list[str] = []  # filled into TRANSLATIONS by the decorators
 
@@ -31,21 +31,37 @@ def conv(site: Site) -> list[Node]:
         return [
             site.make("Conv", *inputs, strides=strides, pads=pads, dilations=dilations, group=group)
         ]
-    if site.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in (
-        site.node.attributes
-    ):
-        raise site.unsupported("its padding follows from an output shape")
+    extra = _pair(site, "output_padding", 0)
     return [
         site.make(
             "ConvTranspose",
             *inputs,
             strides=strides,
-            pads=_four(site, site.get("pads", (0, 0, 0, 0))),
+            pads=_transposed_pads(site, kernel, strides, dilations, extra),
             dilations=dilations,
-            output_padding=_pair(site, "output_padding", 0),
+            output_padding=extra,
             group=group,
         )
     ]
+
+
+def _transposed_pads(
+    site: Site, kernel: Sequence[int], strides: Pair, dilations: Pair, extra: Pair
+) -> tuple[int, ...]:
+    """Return what a ConvTranspose cuts off, which may follow from the output's shape."""
+    auto = site.get("auto_pad", "NOTSET")
+    said = site.get("output_shape", ())
+    if not said and auto in ("NOTSET", "VALID"):
+        return _four(site, site.get("pads", (0, 0, 0, 0)) if auto == "NOTSET" else (0, 0, 0, 0))
+    size = site.shape()[2:]
+    wanted = said[-2:] or [size[axis] * strides[axis] for axis in (0, 1)]
+    cuts = []
+    for axis in (0, 1):
+        whole = strides[axis] * (size[axis] - 1) + extra[axis]
+        total = whole + (kernel[axis] - 1) * dilations[axis] + 1 - wanted[axis]
+        begin = total - total // 2 if auto == "SAME_LOWER" else total // 2
+        cuts.append((begin, total - begin))
+    return _four(site, [cuts[0][0], cuts[1][0], cuts[0][1], cuts[1][1]])
 
 
 @translates("MaxPool")
@@ -107,39 +123,54 @@ def resize(site: Site) -> list[Node]:
     if len(size_in) != 4:
         raise site.unsupported(f"input has {len(size_in)} axes, expected 4")
     mode = str(site.get("mode", "nearest"))
-    if mode not in ("nearest", "linear"):
-        raise site.unsupported(f"mode is {mode!r}, known: linear, nearest")
-    wanted = _resized(site, size_in)
+    if mode not in MODES:
+        raise site.unsupported(f"mode is {mode!r}, known: {', '.join(MODES)}")
+    wanted, scales = _resized(site, size_in)
     if wanted[:2] != size_in[:2]:
         raise site.unsupported("resizes batch or channels")
     coordinates, rounding = _coordinates(site, size_in, wanted, mode)
-    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    if coordinates == "half_pixel_symmetric" and not scales:
+        coordinates = "half_pixel"  # it differs where a size is not the scaled one only
+    attributes: dict[str, Attribute] = {
+        "size": wanted[2:],
+        "mode": mode,
+        "coordinate_transformation_mode": coordinates,
+    }
     if mode == "nearest":
         attributes["nearest_mode"] = rounding
-    return [site.make("Resize", site.node.inputs[0], size=wanted[2:], **attributes)]
+    if mode == "cubic":
+        attributes["cubic_coeff_a"] = float(site.get("cubic_coeff_a", -0.75))
+        attributes["exclude_outside"] = int(site.get("exclude_outside", 0))
+    if scales and coordinates != "align_corners":
+        attributes["scales"] = scales
+    return [Node("Resize", site.node.inputs[:1], (site.output,), attributes)]
 
 
-def _resized(site: Site, size_in: Shape) -> Shape:
-    """Return the output's shape, from whichever of attribute, scales and sizes the opset has."""
+def _resized(site: Site, size_in: Shape) -> tuple[Shape, tuple[float, ...]]:
+    """Return the output's shape, from whichever of attribute, scales and sizes the opset has.
+
+    With it the scales of rows and columns, if they are not the ratios of the sizes.
+    """
     if site.get("antialias", 0) or site.get("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise site.unsupported("antialias and keep_aspect_ratio_policy are not supported")
     old = site.node.op == "Upsample" or site.opset < 11
-    axes = tuple(axis % 4 for axis in site.get("axes", (0, 1, 2, 3)))
-    wanted = list(size_in)
+    axes = tuple(int(axis) % 4 for axis in site.get("axes", (0, 1, 2, 3)))
+    wanted, factors = list(size_in), [1.0] * 4
     if not old and site.has(3):
         for axis, extent in zip(axes, _numbers(site, 3, axes), strict=True):
             wanted[axis] = int(extent)
-        return tuple(wanted)
+        return tuple(wanted), ()
     if "scales" in site.node.attributes:
         scales: Sequence[float] = site.node.attributes["scales"]
     else:
         scales = _numbers(site, 1 if old else 2, axes)
     for axis, scale in zip(axes, scales, strict=True):
-        wanted[axis] = math.floor(size_in[axis] * scale)
-        # The definition's scale is the ratio of sizes, which a scale of, say, 1.3 is not.
-        if wanted[axis] < 1 or abs(wanted[axis] / size_in[axis] - scale) > 1e-6 * scale:
-            raise site.unsupported(f"scale {scale} of size {size_in[axis]} is not a whole size")
-    return tuple(wanted)
+        # In float32, as exporters and runtimes do: 161 * (321 / 161) is 321 there.
+        factors[axis] = float(np.float32(scale))
+        wanted[axis] = int(np.float32(scale) * np.float32(size_in[axis]))
+    ratios = [np.float32(n / m) for n, m in zip(wanted, size_in, strict=True)]
+    same = all(ratio == np.float32(f) for ratio, f in zip(ratios, factors, strict=True))
+    return tuple(wanted), () if same else tuple(factors[2:])
 
 
 def _numbers(site: Site, at: int, axes: Sequence[int]) -> list[float]:
@@ -147,25 +178,29 @@ def _numbers(site: Site, at: int, axes: Sequence[int]) -> list[float]:
         raise ModelFormatError(f"{site.node}: states neither scales nor sizes")
     values = site.constant(at).reshape(-1)
     if values.size != len(axes) or not np.isfinite(values).all() or (values <= 0).any():
-        raise ModelFormatError(f"{site.node}: sizes or scales are {values.tolist()}")
+        raise ModelFormatError(f"{site.node}: sizes or scales are {values[:8].tolist()}")
     listed: list[float] = values.tolist()
     return listed
 
 
 def _coordinates(site: Site, size_in: Shape, wanted: Shape, mode: str) -> tuple[str, str]:
-    """Return coordinate_transformation_mode and nearest_mode, which opset 11 introduced."""
+    """Return coordinate_transformation_mode and nearest_mode, which opset 11 introduced.
+
+    Before that, runtimes took the cell before a position when enlarging, the one after it when
+    shrinking.
+    """
     if site.node.op == "Upsample" or site.opset < 11:
-        shrinks = wanted[2] < size_in[2] or wanted[3] < size_in[3]
-        if shrinks and mode == "nearest":
-            raise site.unsupported("nearest shrinking before opset 11 has no one meaning")
-        return "asymmetric", "floor"
-    known = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
+        shrinks = [wanted[axis] < size_in[axis] for axis in (2, 3)]
+        if mode == "nearest" and shrinks[0] != shrinks[1]:
+            raise site.unsupported("shrinks one axis only by nearest cells, before opset 11")
+        return "asymmetric", "ceil" if shrinks[0] else "floor"
     coordinates = str(site.get("coordinate_transformation_mode", "half_pixel"))
-    if coordinates == "half_pixel_symmetric":  # differs only where a size is not scale * input
-        coordinates = "half_pixel"
-    if coordinates not in known:
+    if coordinates not in COORDINATES:
         raise site.unsupported(f"coordinate_transformation_mode is {coordinates!r}")
-    return coordinates, str(site.get("nearest_mode", "round_prefer_floor"))
+    rounding = str(site.get("nearest_mode", "round_prefer_floor"))
+    if rounding not in NEAREST:
+        raise site.unsupported(f"nearest_mode is {rounding!r}")
+    return coordinates, rounding
 
 
 def _pair(site: Site, name: str, default: int = 1) -> Pair:

@@ -99,7 +99,7 @@ def _is_kind(value: Attribute, annotation: str) -> bool:
     if annotation in ("int", "str"):
         return type(value).__name__ == annotation
     if annotation == "float":
-        return type(value) in (int, float) and not math.isnan(value)  # type: ignore[arg-type]
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
     kinds = (int, float) if annotation == "Scales" else (int,)
     if not isinstance(value, tuple) or not all(type(item) in kinds for item in value):
         return False
