@@ -116,7 +116,14 @@ INLINE void store_halves(uint8_t *low, uint8_t *high, u8x16 v) {
     store_u8x8(high, high_u8(v));
 #endif
 }
-INLINE u8x16 max_u8(u8x16 a, u8x16 b) { return __builtin_elementwise_max(a, b); }
+INLINE u8x16 max_u8(u8x16 a, u8x16 b) {
+#if defined(__clang__)
+    return __builtin_elementwise_max(a, b);
+#else
+    u8x16 larger = (u8x16)(a > b);
+    return (a & larger) | (b & ~larger);
+#endif
+}
 
 // a < b ? a : b and the like: what a NaN gives is then the same everywhere.
 INLINE f32x4 min_f32(f32x4 a, f32x4 b) {
