@@ -114,8 +114,11 @@ class Draft:
         return Region(len(self.regions) - 1)
 
     def float_value(self, channels: int, grid: Grid) -> Value:
-        """Make a buffer for a float value."""
-        self.buffers.append(channels * grid.channel_bytes)
+        """Make a buffer for a float value.
+
+        It ends with room for what strided kernels load and do not use: one float.
+        """
+        self.buffers.append(channels * grid.channel_bytes + 4)
         return self._float_planes(channels, grid)
 
     def constant_value(self, array: np.ndarray, channels: int, grid: Grid) -> Value:
