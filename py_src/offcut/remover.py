@@ -13,6 +13,7 @@ from offcut import library
 from offcut.errors import ImageError
 from offcut.imaging import files, png
 from offcut.imaging.compose import Color, parse_color
+from offcut.imaging.profile import read_profile
 from offcut.pipeline import Options, Report, cut_out
 from offcut.session import Session, open_session
 
@@ -121,12 +122,16 @@ def _rgba(array: np.ndarray) -> np.ndarray:
 def _like(data: Any, pixels: np.ndarray) -> Any:
     """Return the result as the kind of thing that `data` is."""
     if isinstance(data, bytes | bytearray | memoryview):
-        return png.encode(pixels)
+        return png.encode(pixels, profile=read_profile(bytes(data)))
     if isinstance(data, np.ndarray):
         return pixels
     from PIL import Image
 
-    return Image.fromarray(pixels)
+    made = Image.fromarray(pixels)
+    profile = data.info.get("icc_profile") if data.mode in ("RGB", "RGBA", "P") else None
+    if profile and pixels.ndim == 3:
+        made.info["icc_profile"] = profile
+    return made
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:

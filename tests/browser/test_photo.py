@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import offcut
+from offcut.imaging.profile import exchanged_profile
 from tests.browser.app import App, encoded, png
 
 # Alpha of the page and of CPython on the same pixels: u8 arithmetic may round differently by one.
@@ -107,6 +108,23 @@ def test_other_formats_are_read(app: App, cat: np.ndarray, form: str) -> None:
 
 def test_one_pixel_is_a_photo_too(app: App) -> None:
     assert app.cut_out(("dot.png", png(np.full((1, 1, 3), 77, np.uint8)))).pixels.shape == (1, 1, 4)
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_I7_colours_keep_their_numbers_and_their_profile(
+    app: App, cat: np.ndarray, form: str
+) -> None:
+    profile = exchanged_profile()
+    lossless = {"lossless": True} if form == "WEBP" else {}
+    photo = encoded(Image.fromarray(cat[..., :3]), form, icc_profile=profile, **lossless)
+
+    download = app.cut_out((f"cat.{form.lower()}", photo))
+
+    opaque = download.pixels[..., 3] == 255
+    assert opaque.any()
+    assert np.array_equal(download.pixels[opaque], cat[opaque])
+    with Image.open(io.BytesIO(download.data)) as image:
+        assert image.info["icc_profile"] == profile
 
 
 def test_result_carries_nothing_of_the_file_but_its_pixels(app: App, cat: np.ndarray) -> None:

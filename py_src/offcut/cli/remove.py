@@ -17,6 +17,7 @@ from offcut.cli.terminal import STANDARD, complain, read, tell, write
 from offcut.errors import ImageError, OffcutError
 from offcut.imaging import files, png
 from offcut.imaging.compose import parse_color
+from offcut.imaging.profile import read_profile
 from offcut.pipeline import Options, cut_out
 
 __all__ = ["arguments", "run"]
@@ -46,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
                 data = sys.stdin.buffer.read() if source == STANDARD else read(Path(source))
                 pixels = files.decode(data, "standard input" if source == STANDARD else source)
                 cutout = asyncio.run(cut_out(pixels, session))
-                write(target, png.encode(cutout.compose(wanted)))
+                result = png.encode(cutout.compose(wanted), profile=read_profile(data))
+                write(target, result)
             except OffcutError as error:
                 complain(error)
                 failed += 1

@@ -1,6 +1,7 @@
-"""A PNG encoder: rows filtered in numpy, deflated by zlib. No metadata is written.
+"""A PNG encoder: rows filtered in numpy, deflated by zlib. No metadata but a profile is written.
 
-    signature, IHDR (size, 8 bits, colour type), IDAT..., IEND; a chunk is length, type, data, CRC
+    signature, IHDR (size, 8 bits, colour type), iCCP, IDAT..., IEND
+    a chunk is length, type, data, CRC
 
 A row is stored as the difference to the row above or to the pixel at the left: the one whose
 absolute values sum to less, a rule of thumb from the PNG specification, judged by every fifth byte.
@@ -16,18 +17,23 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["deflated", "encode", "wrap"]
+__all__ = ["deflated", "encode", "with_profile", "wrap"]
 
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> grey, RGB, RGBA
+COLOUR_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"iCCP", b"sRGB")
+HEAD = 33  # bytes of the signature and IHDR
 SUB, UP = 1, 2  # PNG's numbers for the filters
 BAND_BYTES = 1 << 20  # filtered at a time
 CHUNK = 1 << 20  # bytes of an IDAT chunk
 JUDGED = 5  # every fifth byte: neither 3 nor 4 channels share it
 
 
-def encode(pixels: np.ndarray) -> bytes:
-    """Return the PNG of u8 pixels (H, W), (H, W, 3) or (H, W, 4); alpha is straight."""
-    return wrap(b"".join(part for _, part in deflated(pixels)), pixels.shape)
+def encode(pixels: np.ndarray, *, profile: bytes = b"") -> bytes:
+    """Return the PNG of u8 pixels (H, W), (H, W, 3) or (H, W, 4); alpha is straight.
+
+    profile: the ICC profile of RGB pixels, b"" for none; grey ones are written without.
+    """
+    return wrap(b"".join(part for _, part in deflated(pixels)), pixels.shape, profile=profile)
 
 
 def deflated(pixels: np.ndarray) -> Iterator[tuple[int, bytes]]:
@@ -66,17 +72,35 @@ def _cost(rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(some, -some).sum(axis=1, dtype=np.uint32))
 
 
-def wrap(deflated: bytes, shape: tuple[int, ...]) -> bytes:
+def wrap(deflated: bytes, shape: tuple[int, ...], *, profile: bytes = b"") -> bytes:
     """Return the PNG file around a zlib stream of filtered rows; shape: of the pixels."""
     height, width = shape[:2]
     colour = COLOUR_TYPES[shape[2] if len(shape) == 3 else 1]
     parts: list[bytes | memoryview] = [b"\x89PNG\r\n\x1a\n"]
     parts += _chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, colour, 0, 0, 0))
+    if profile and colour != COLOUR_TYPES[1]:
+        parts += _profile_chunk(profile)
     view = memoryview(deflated)
     for at in range(0, len(deflated), CHUNK):
         parts += _chunk(b"IDAT", view[at : at + CHUNK])
     parts += _chunk(b"IEND", b"")
     return b"".join(parts)
+
+
+def with_profile(file: bytes, profile: bytes) -> bytes:
+    """Return a PNG file that says of its colours what `profile` says, and nothing else."""
+    parts: list[bytes | memoryview] = [file[:HEAD], *_profile_chunk(profile)]
+    at, view = HEAD, memoryview(file)
+    while at < len(file):
+        length, kind = struct.unpack_from(">I4s", file, at)
+        if kind not in COLOUR_CHUNKS:
+            parts.append(view[at : at + 12 + length])
+        at += 12 + length
+    return b"".join(parts)
+
+
+def _profile_chunk(profile: bytes) -> list[bytes | memoryview]:
+    return _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile, 9))
 
 
 def _chunk(kind: bytes, data: bytes | memoryview) -> list[bytes | memoryview]:

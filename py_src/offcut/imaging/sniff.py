@@ -13,7 +13,7 @@ from struct import Struct, error, unpack_from
 
 from offcut.errors import ImageError
 
-__all__ = ["MAX_PIXELS", "Header", "check_size", "check_whole", "read_header"]
+__all__ = ["MAX_PIXELS", "Header", "check_size", "check_whole", "jpeg_segments", "read_header"]
 
 MAX_PIXELS = 50_000_000  # what is tested; larger photos are refused before they are decoded
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -116,7 +116,7 @@ def _png(data: bytes) -> Header:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    for marker, at in _jpeg_segments(data):
+    for marker, at in jpeg_segments(data):
         if marker in FRAMES:
             height, width = unpack_from(">HH", data, at + 3)
             return width, height
@@ -126,13 +126,13 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 def _jpeg_ends(data: bytes) -> bool:
     """Tell whether an end marker follows the first pixels: phones append films behind it."""
     try:
-        *_, (_, begin) = _jpeg_segments(data)
+        *_, (_, begin) = jpeg_segments(data)
     except SHORT:
         return False
     return data.find(b"\xff\xd9", begin) >= 0
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield each segment's marker and where its length stands, up to the first scan."""
     at, marker = 2, 0
     while marker != START_OF_SCAN:

@@ -14,22 +14,26 @@ import js
 import numpy as np
 from pyodide.ffi import JsException, to_js
 
+from offcut.imaging import png
+from offcut.imaging.profile import exchanged_profile
 from offcut.imaging.sniff import check_size
 
-__all__ = ["is_exact", "read_pixels", "shrink", "to_blob"]
+__all__ = ["is_exact", "keeps_numbers", "read_pixels", "shrink", "to_blob"]
 
 BAND_PIXELS = 1 << 22  # read at a time, so that a large photo is in memory once, not thrice
 NOISE_SIDE = 256  # pixels; farbling changes few of them
 
 
-async def read_pixels(photo: Any, name: str) -> np.ndarray | None:
-    """Return a Blob's pixels, u8 RGBA (H, W, 4), turned by EXIF, in sRGB.
+async def read_pixels(photo: Any, name: str, *, raw: bool = False) -> np.ndarray | None:
+    """Return a Blob's pixels, u8 RGBA (H, W, 4), turned by EXIF.
 
-    None when the browser cannot decode it. All engines apply EXIF orientation here by themselves.
-    Raises ImageError when the decoded photo is too large.
+    raw: as they stand in the file; else in sRGB, by the file's profile. None when the browser
+    cannot decode it. All engines apply EXIF orientation here by themselves. Raises ImageError when
+    the decoded photo is too large.
     """
     try:
-        bitmap = await js.createImageBitmap(photo)
+        wanted = _object(colorSpaceConversion="none" if raw else "default")
+        bitmap = await js.createImageBitmap(photo, wanted)
     except JsException:
         return None
     try:
@@ -62,8 +66,21 @@ def is_exact() -> bool:
     return bool(np.array_equal(noise, back))
 
 
-async def shrink(pixels: np.ndarray, limit: int) -> Any:
+async def keeps_numbers() -> bool:
+    """Tell whether this browser can decode a photo without converting its colours.
+
+    It is asked to, on a pixel with a profile whose red and blue are exchanged.
+    """
+    pixel = np.array([[[200, 100, 50, 255]]], np.uint8)
+    photo = to_blob(png.encode(pixel, profile=exchanged_profile()), "image/png")
+    got = await read_pixels(photo, "the colour test", raw=True)
+    return got is not None and np.array_equal(got, pixel)
+
+
+async def shrink(pixels: np.ndarray, limit: int, profile: bytes = b"") -> Any:
     """Return a Blob that shows u8 RGBA (H, W, 4) with at most `limit` pixels.
+
+    profile: what their numbers mean; b"" is sRGB.
 
     It is for the eye only: a canvas rounds colours under partial alpha. As PNG, which browsers
     encode here in a fifth of the time that WebP takes.
@@ -78,7 +95,11 @@ async def shrink(pixels: np.ndarray, limit: int) -> Any:
         context.drawImage(bitmap, 0, 0, *small)
     finally:
         bitmap.close()
-    return await context.canvas.convertToBlob()
+    blob = await context.canvas.convertToBlob()
+    if not profile:
+        return blob
+    file = (await blob.arrayBuffer()).to_bytes()
+    return to_blob(png.with_profile(file, profile), "image/png")
 
 
 def to_blob(data: bytes, kind: str) -> Any:

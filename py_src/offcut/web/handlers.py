@@ -162,14 +162,14 @@ async def remove(service: Service, params: Mapping[str, Any], report: Report) ->
     session, name = _session(service), str(params["name"])
     begin = time.perf_counter()
     await report("decode", 0, 1)
-    image = await photos.decode(params["file"], name, service.load_package)  # u8 (H, W, 4)
+    image, profile = await photos.decode(params["file"], name, service.load_package)
     decoded = time.perf_counter()
     cutout = await cut_out(image, session, report)
     await report("compose", 0, 1)
     result = cutout.compose(Options())  # u8 (H, W, 4)
     composed = time.perf_counter()
     await report("encode", 0, 1)
-    picture = await photos.encode(result, report)
+    picture = await photos.encode(result, profile, report)
     spent = {"decode": (decoded - begin) * 1e3} | cutout.milliseconds
     return picture | {
         "name": photos.name_of_result(name),
