@@ -158,7 +158,7 @@ def test_convert_makes_a_file_that_remove_can_use(folder: Path) -> None:
     )
     opset = helper.make_opsetid("", 13)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "net.onnx")
-    done = offcut(folder, "convert", "net.onnx", "-o", "net.safetensors")
+    done = offcut(folder, "convert", "net.onnx", "-o", "net.safetensors", "--range", "255")
     assert b"GMAC" in done.stdout
     choice = ("--model", "net.safetensors", "--backend", "reference")
     offcut(folder, "remove", "box.png", "-o", "cut.png", *choice)

@@ -17,7 +17,8 @@ import skimage
 from offcut import card as cards
 from offcut import container
 from offcut.container import Model
-from offcut.convert.commands import convert_file, quantize_model
+from offcut.convert.commands import quantize_model
+from offcut.convert.importer import import_file
 from offcut.evaluate import masks
 from offcut.imaging import files
 from offcut.imaging.preprocess import preprocess
@@ -79,7 +80,7 @@ def shipped(variant: str) -> Model:
 def test_the_converted_float32_graph_equals_onnxruntime(
     source: Path, inputs: list[np.ndarray], wanted: list[np.ndarray]
 ) -> None:
-    model, _ = convert_file(source, CARD)
+    model, _ = import_file(source, card=CARD)
     for ours, theirs in zip(maps(model, "reference", inputs), wanted, strict=True):
         assert abs(ours - theirs).max() <= CLOSE
 

@@ -33,6 +33,7 @@ Each model file also carries [input], [output] and the names, so that a file is 
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -161,6 +162,8 @@ def _check(card: ModelCard, where: str) -> None:
         raise ModelFormatError(f"{where}: range is {card.input.range!r}, expected '255' or 'max'")
     if len(card.input.mean) != 3 or len(card.input.std) != 3 or 0.0 in card.input.std:
         raise ModelFormatError(f"{where}: mean and std need three values each, std without zeros")
+    if not all(map(math.isfinite, (*card.input.mean, *card.input.std, card.output.contrast))):
+        raise ModelFormatError(f"{where}: mean, std or contrast is not a finite number")
     if card.output.activation not in ("none", "sigmoid"):
         raise ModelFormatError(f"{where}: output activation is {card.output.activation!r}")
     if card.default and card.variants and card.default not in card.variants:

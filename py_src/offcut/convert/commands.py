@@ -1,7 +1,6 @@
-"""What the command line and the build call: an ONNX file in, a Model out.
+"""What quantization is made of: an ONNX file in, a quantized Model out; importer.py makes float32.
 
 source_draft    read, trace and fuse
-convert_file    the float32 model of an ONNX file
 calibrate_photos    the statistics file of a folder of photos
 quantize_model  a variant of a card, from source and statistics
 """
@@ -14,29 +13,28 @@ from pathlib import Path
 
 import numpy as np
 
-from offcut import card as cards
 from offcut.card import InputSpec, ModelCard
 from offcut.container import Model
 from offcut.convert.calibrate import attach, calibrate
 from offcut.convert.draft import Draft
 from offcut.convert.fuse import fuse
+from offcut.convert.identify import Wishes, identify
+from offcut.convert.importer import check_source
 from offcut.convert.onnx_reader import OnnxModel, read_onnx
 from offcut.convert.statistics import read_statistics, write_statistics
 from offcut.convert.steps import finish, recorded, run_steps, steps_of
 from offcut.convert.trace import trace
-from offcut.errors import IntegrityError, ModelFormatError
+from offcut.errors import ModelFormatError
 from offcut.imaging import files
 from offcut.imaging.preprocess import preprocess
 
 __all__ = [
     "calibrate_photos",
-    "convert_file",
     "plain_card",
     "quantize_model",
     "source_draft",
 ]
 
-IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 Report = Callable[[int, int], None]
 
 
@@ -45,46 +43,14 @@ def source_draft(data: bytes, card: ModelCard, where: str) -> Draft:
 
     Raises IntegrityError when the card names other bytes as its source.
     """
-    want = str(card.document.get("source", {}).get("sha256", ""))
-    got = hashlib.sha256(data).hexdigest()
-    if want and got != want:
-        raise IntegrityError(
-            f"{where}: sha256 is {got[:12]}..., card {card.name} says {want[:12]}...",
-            remedy="fetch the source file again",
-        )
+    check_source(data, card, where)
     wanted = [card.output.name]
     return fuse(trace(read_onnx(data, where), size=card.input.size, outputs=wanted), wanted)
 
 
-def convert_file(path: Path, card: ModelCard | None = None) -> tuple[Model, Draft]:
-    """Return the float32 model of the ONNX file at `path`, and the draft with its record.
-
-    card: without one, a plain card is made of the file (see plain_card).
-    """
-    data = _read(path)
-    if card is None:
-        card = plain_card(path.stem, read_onnx(data, path.name))
-    draft = source_draft(data, card, path.name)
-    return finish(draft, card), draft
-
-
 def plain_card(name: str, model: OnnxModel) -> ModelCard:
-    """Return a card for a model that comes without one: U2-Net's input, the first output.
-
-    Raises ModelFormatError when the file leaves the input's size open.
-    """
-    sizes = [extent for info in model.inputs[:1] for extent in info.shape[2:]]
-    if len(sizes) != 2 or None in sizes or not model.outputs:
-        raise ModelFormatError(
-            f"{name}: the file leaves its input's size open",
-            remedy="write a card that states input.size, see models/README.md",
-        )
-    document = {
-        "name": name,
-        "input": {"size": sizes, "range": "max", "mean": IMAGENET_MEAN, "std": IMAGENET_STD},
-        "output": {"name": model.outputs[0].name},
-    }
-    return cards.from_document(document, name)
+    """Return a card for a model that comes without one: see `identify`."""
+    return identify(name, model, Wishes())
 
 
 def calibrate_photos(
