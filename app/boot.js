@@ -1,20 +1,23 @@
 // Boots Pyodide in the worker, in named steps, from verified bytes only.
 //
-//   files      manifest.json, the lock file, Pyodide's core, wheels, kernels: fetched and hashed
-//   python     the WebAssembly is compiled, Python starts, the wheels are unpacked
+//   files      manifest.json, Pyodide's core, the pack of modules, kernels, model: fetched, hashed
+//   python     the WebAssembly is compiled, Python starts
 //   offcut     Offcut and numpy are imported
 //
-// Each step is reported before it begins; a failure names the step or the file.
+// Each step is reported before it begins; a failure names the step or the file. All requests leave
+// at once; what has arrived is compiled while the rest is under way. `performance` has a mark for
+// each thing that was finished, "offcut:NAME"; `build.py bench` prints them.
 
-import { fetchManifest, fetchVerified } from "./core_files.js";
+import { fetchManifest, fetchVerified, fetchWaiting } from "./core_files.js";
 import { Failure } from "./failure.js";
-import { compileKernels, kernelPaths } from "./kernels.js";
+import { compileKernels } from "./kernels.js";
+import { decompress, membersOf } from "./pack.js";
 
 /** @typedef {{stage: string, done: number, total: number, unit: string}} Progress */
 /** @typedef {(progress: Progress) => void} OnProgress */
 /** @typedef {import("./core_files.js").Manifest} Manifest */
-/** @typedef {Map<string, Uint8Array<ArrayBuffer>>} Files verified bytes by address */
 /** @typedef {Record<string, {file_name: string, depends: string[]}>} Packages */
+/** @typedef {(path: string) => Promise<Uint8Array<ArrayBuffer>>} Fetch verified bytes of a file */
 /**
  * @typedef {object} Python
  * @property {any} pyodide
@@ -22,38 +25,100 @@ import { compileKernels, kernelPaths } from "./kernels.js";
  * @property {import("./kernels.js").Kernels | null} kernels
  */
 
-const CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"];
 const FOLDER = "pyodide/";
-const PACKAGE = "offcut";
+const LOCK = "pyodide/pyodide-lock.json";
+const TELL_EVERY = 50; // milliseconds between reports of progress
+const PACK = "start/python.pack";
 
 /** @param {URL} root the bundle's address @param {OnProgress} progress @returns {Promise<Python>} */
 export async function bootPython(root, progress) {
   progress({ stage: "files", done: 0, total: 0, unit: "bytes" });
-  const manifest = await fetchManifest(root);
-  const lock = await fetchLock(root, manifest);
-  const wheels = wheelsOf(PACKAGE, lock.packages);
-  const paths = [...CORE, ...wheels.values()].map((name) => FOLDER + name);
-  const files = await fetchAll(root, manifest, [...paths, ...kernelPaths(manifest)], progress);
-  const kernels = compileKernels((path) => files.get(new URL(path, root).href));
+  const manifest = fetchManifest(root);
+  const fetchFile = counting(root, manifest, progress);
+  const kernels = compileKernels(fetchFile);
+  const modules = fetchFile(PACK).then(decompress);
+  const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
+  const core = fetchCore(root, manifest, fetchFile);
+  await Promise.all([manifest, modules, lock, core, kernels]);
+  mark("files");
   progress({ stage: "python", done: 0, total: 1, unit: "steps" });
-  const pyodide = await start(new URL(FOLDER, root), files, lock.text, [...wheels.keys()]);
+  const pyodide = await start(new URL(FOLDER, root), await core, await modules, await lock);
+  mark("python");
+  const files = await manifest;
+  /** @param {string} path */
+  const wait = (path) => fetchWaiting(root, files, path);
+  pyodide.pyimport("offcut.web.missing").install(wait);
   /** @param {string} name */
   const loadPackage = async (name) => {
-    const more = wheelsOf(name, lock.packages);
+    const more = wheelsOf(name, JSON.parse(await lock).packages);
     for (const loaded of namesLoaded(pyodide)) more.delete(loaded);
-    const missing = [...more.values()].map((file) => FOLDER + file);
-    const fetched = await fetchAll(root, manifest, missing, () => {});
+    const paths = [...more.values()].map((file) => FOLDER + file);
+    const data = await Promise.all(paths.map((path) => fetchVerified(root, manifest, path)));
+    const fetched = new Map(paths.map((path, k) => [new URL(path, root).href, data[k]]));
     await serving(fetched, () => pyodide.loadPackage([...more.keys()]));
     checkLoaded(pyodide, [...more.keys()]);
   };
   return { pyodide, loadPackage, kernels: await kernels };
 }
 
-/** @param {URL} root @param {Manifest} manifest */
-async function fetchLock(root, manifest) {
-  const data = await fetchVerified(root, manifest, "pyodide/pyodide-lock.json", () => {});
-  const text = new TextDecoder().decode(data);
-  return { text, packages: /** @type {Packages} */ (JSON.parse(text).packages) };
+/** @param {string} name */
+function mark(name) {
+  performance.mark(`offcut:${name}`);
+}
+
+/**
+ * Return a function that fetches one more file; `progress` gets the sum over all of them.
+ * @param {URL} root @param {Promise<Manifest>} manifest @param {OnProgress} progress
+ * @returns {(path: string, onResponse?: (response: Response) => void) => Promise<Uint8Array<ArrayBuffer>>}
+ */
+function counting(root, manifest, progress) {
+  let done = 0;
+  let total = 0;
+  let told = 0;
+  return (path, onResponse) => {
+    manifest.then(
+      ({ files }) => (total += files[path]?.bytes ?? 0),
+      () => {},
+    );
+    /** @param {number} bytes */
+    const count = (bytes) => {
+      done += bytes;
+      if (performance.now() < told + TELL_EVERY) return;
+      told = performance.now();
+      progress({ stage: "files", done, total: Math.max(done, total), unit: "bytes" });
+    };
+    return fetchVerified(root, manifest, path, count, onResponse);
+  };
+}
+
+/**
+ * Fetch Pyodide itself. The WebAssembly is compiled while it arrives, from the same bytes that are
+ * hashed; the scripts are run from the browser's cache once they are verified.
+ * @param {URL} root @param {Promise<Manifest>} manifest @param {ReturnType<typeof counting>} fetchFile
+ */
+async function fetchCore(root, manifest, fetchFile) {
+  /** @param {string} path */
+  const script = async (path) => {
+    await fetchFile(path);
+    return named(import(new URL(path, root).href), `${path} cannot be run`);
+  };
+  const [module, { loadPyodide }, { default: createPyodideModule }] = await Promise.all([
+    fetchWasm(`${FOLDER}pyodide.asm.wasm`, fetchFile),
+    script(`${FOLDER}pyodide.mjs`),
+    script(`${FOLDER}pyodide.asm.mjs`),
+  ]);
+  return { module, loadPyodide, createPyodideModule };
+}
+
+/** @param {string} path @param {ReturnType<typeof counting>} fetchFile */
+async function fetchWasm(path, fetchFile) {
+  /** @type {Promise<WebAssembly.Module | null>} */
+  let streaming = Promise.resolve(null);
+  const data = await fetchFile(path, (response) => {
+    streaming = WebAssembly.compileStreaming(response).catch(() => null);
+  });
+  const compiled = await streaming; // null where the server gives it another type
+  return compiled ?? named(WebAssembly.compile(data), `the browser cannot compile ${path}`);
 }
 
 /** Return name -> file of a package and all it needs. @param {string} name @param {Packages} all */
@@ -72,49 +137,44 @@ function wheelsOf(name, all) {
 }
 
 /**
- * @param {URL} root @param {Manifest} manifest @param {string[]} paths
- * @param {OnProgress} progress @returns {Promise<Files>}
+ * @param {URL} folder @param {Awaited<ReturnType<typeof fetchCore>>} core
+ * @param {Uint8Array} modules a zip of stored files @param {string} lockFileContents
  */
-async function fetchAll(root, manifest, paths, progress) {
-  const total = paths.reduce((sum, path) => sum + (manifest.files[path]?.bytes ?? 0), 0);
-  let done = 0;
-  /** @param {number} bytes */
-  const count = (bytes) => {
-    done += bytes;
-    progress({ stage: "files", done, total, unit: "bytes" });
-  };
-  const data = await Promise.all(paths.map((path) => fetchVerified(root, manifest, path, count)));
-  return new Map(paths.map((path, k) => [new URL(path, root).href, data[k]]));
-}
-
-/**
- * @param {URL} folder @param {Files} files @param {string} lockText @param {string[]} packages
- */
-async function start(folder, files, lockText, packages) {
-  const wasm = new URL("pyodide.asm.wasm", folder).href;
-  const compiled = WebAssembly.compile(/** @type {Uint8Array<ArrayBuffer>} */ (files.get(wasm)));
-  files.set(wasm, new Uint8Array()); // asked for, but never read: see instantiating()
-  const [module, { loadPyodide }, { default: createPyodideModule }] = await Promise.all([
-    named(compiled, "the browser cannot compile pyodide.asm.wasm"),
-    named(import(new URL("pyodide.mjs", folder).href), "pyodide.mjs cannot be run"),
-    named(import(new URL("pyodide.asm.mjs", folder).href), "pyodide.asm.mjs cannot be run"),
-  ]);
+async function start(folder, core, modules, lockFileContents) {
+  const { module, loadPyodide, createPyodideModule } = core;
+  // Both are asked for; the one is never read, see instantiating(), the other has no modules.
+  const empty = new Uint8Array();
+  const stdLibURL = new URL("no-stdlib.zip", folder).href;
+  const files = new Map([[new URL("pyodide.asm.wasm", folder).href, empty], [stdLibURL, empty]]);
   const options = {
     indexURL: folder.href,
     packageBaseUrl: folder.href,
-    lockFileContents: lockText,
+    lockFileContents,
     createPyodideModule,
-    packages,
+    stdLibURL,
+    /** @param {any} FS @param {{sitePackages: string}} paths */
+    fsInit: async (FS, { sitePackages }) => unpack(FS, sitePackages.replace(/[^/]*$/, ""), modules),
   };
   const load = () => instantiating(module, () => loadPyodide(options));
-  const pyodide = await named(serving(files, load), "Python does not start");
-  checkLoaded(pyodide, packages);
-  return pyodide;
+  return named(serving(files, load), "Python does not start");
+}
+
+/** @param {any} FS Emscripten's @param {string} folder @param {Uint8Array} modules */
+function unpack(FS, folder, modules) {
+  const made = new Set();
+  for (const { name, data } of membersOf(modules)) {
+    const path = folder + name;
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    if (!made.has(parent)) FS.mkdirTree(parent);
+    made.add(parent);
+    FS.writeFile(path, data, { canOwn: true });
+  }
 }
 
 /**
  * Run `work` while fetch() answers from `files`; each is given out once.
- * @template T @param {Files} files @param {() => Promise<T>} work @returns {Promise<T>}
+ * @template T @param {Map<string, Uint8Array<ArrayBuffer>>} files verified bytes by address
+ * @param {() => Promise<T>} work @returns {Promise<T>}
  */
 async function serving(files, work) {
   const network = self.fetch;

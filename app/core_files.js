@@ -9,6 +9,7 @@ import { Failure } from "./failure.js";
 /** @typedef {{sha256: string, bytes: number}} Row */
 /** @typedef {{version: string, files: Record<string, Row>}} Manifest */
 /** @typedef {(bytes: number) => void} OnBytes Called with how many more bytes have arrived. */
+/** @typedef {(response: Response) => void} OnResponse Called with a copy of a good response. */
 
 const SILENCE = 15_000; // milliseconds without a byte before a connection counts as dead
 const REBUILD = "reload the page; if it stays, the copy on the server is damaged: rebuild dist/";
@@ -32,27 +33,47 @@ export async function fetchManifest(root) {
 }
 
 /**
+ * The request does not wait for the manifest; the answer does.
  * @param {URL} root
- * @param {Manifest} manifest
+ * @param {Promise<Manifest>} manifest
  * @param {string} path in the manifest
- * @param {OnBytes} onBytes
+ * @param {OnBytes} [onBytes]
+ * @param {OnResponse} [onResponse] may begin with the bytes, but use nothing before they are right
  * @returns {Promise<Uint8Array<ArrayBuffer>>} the file's bytes, verified
  */
-export async function fetchVerified(root, manifest, path, onBytes) {
-  const row = manifest.files[path];
-  if (!row) throw new Failure("IntegrityError", `manifest.json does not name ${path}`, REBUILD);
+export async function fetchVerified(root, manifest, path, onBytes, onResponse) {
+  const row = manifest.then(({ files }) => files[path] ?? Promise.reject(unnamed(path)));
+  /** @param {RequestCache} cache */
+  const tryOnce = (cache) => attempt(root, path, row, cache, onBytes ?? (() => {}), onResponse);
   try {
-    return await attempt(root, path, row, "default", onBytes);
+    return await tryOnce("default");
   } catch {
-    return await attempt(root, path, row, "reload", onBytes);
+    await row;
+    return await tryOnce("reload");
   }
 }
 
 /**
- * @param {URL} root @param {string} path @param {Row} row @param {RequestCache} cache
- * @param {OnBytes} onBytes
+ * Fetch a file while this thread waits, for an import that cannot; Python verifies it.
+ * @param {URL} root @param {Manifest} manifest @param {string} path
+ * @returns {{data: Uint8Array, sha256: string}} the bytes, and what their hash must be
  */
-async function attempt(root, path, row, cache, onBytes) {
+export function fetchWaiting(root, manifest, path) {
+  const row = manifest.files[path];
+  if (!row) throw unnamed(path);
+  const request = new XMLHttpRequest();
+  request.open("GET", new URL(path, root), false);
+  request.responseType = "arraybuffer";
+  request.send();
+  if (request.status !== 200) throw unanswered(path, request.status);
+  return { data: new Uint8Array(request.response), sha256: row.sha256 };
+}
+
+/**
+ * @param {URL} root @param {string} path @param {Promise<Row>} expected
+ * @param {RequestCache} cache @param {OnBytes} onBytes @param {OnResponse} [onResponse]
+ */
+async function attempt(root, path, expected, cache, onBytes, onResponse) {
   let counted = 0;
   /** @type {OnBytes} */
   const count = (bytes) => {
@@ -60,8 +81,9 @@ async function attempt(root, path, row, cache, onBytes) {
     onBytes(bytes);
   };
   try {
-    const { data, type } = await download(new URL(path, root), path, cache, count);
-    const sha256 = await digest(data);
+    const url = new URL(path, root);
+    const { data, type } = await download(url, path, cache, count, onResponse);
+    const [row, sha256] = await Promise.all([expected, digest(data)]);
     if (sha256 !== row.sha256) throw mismatch(path, data, sha256, row, type);
     if (path.endsWith(".mjs") && !SCRIPT_TYPES.test(type)) throw wrongType(path, type);
     return data;
@@ -73,14 +95,16 @@ async function attempt(root, path, row, cache, onBytes) {
 
 /**
  * @param {URL} url @param {string} path @param {RequestCache} cache @param {OnBytes} onBytes
+ * @param {OnResponse} [onResponse]
  * @returns {Promise<{data: Uint8Array<ArrayBuffer>, type: string}>}
  */
-async function download(url, path, cache, onBytes) {
+async function download(url, path, cache, onBytes, onResponse) {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE);
   try {
     const response = await fetch(url, { cache, signal: silence.signal });
     if (!response.ok || !response.body) throw unanswered(path, response.status);
+    onResponse?.(response.clone());
     const reader = response.body.getReader();
     const chunks = [];
     for (;;) {
@@ -117,6 +141,11 @@ async function digest(data) {
   }
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {string} path */
+function unnamed(path) {
+  return new Failure("IntegrityError", `manifest.json does not name ${path}`, REBUILD);
 }
 
 /** @param {string} path @param {number} status */

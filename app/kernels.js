@@ -2,7 +2,6 @@
 
 import { startConfined } from "./confined_worker.js";
 
-/** @typedef {import("./core_files.js").Manifest} Manifest */
 /**
  * @typedef {object} Kernels What library_js.configure takes.
  * @property {WebAssembly.Module} single
@@ -13,25 +12,21 @@ import { startConfined } from "./confined_worker.js";
 const SINGLE = "kernels/kernels.wasm";
 const THREADS = "kernels/kernels-threads.wasm";
 
-/** Return the kernel files that are of use here. @param {Manifest} manifest @returns {string[]} */
-export function kernelPaths(manifest) {
-  const wanted = self.crossOriginIsolated ? [SINGLE, THREADS] : [SINGLE];
-  return wanted.filter((path) => path in manifest.files);
-}
-
 /**
- * @param {(path: string) => Uint8Array<ArrayBuffer> | undefined} take gives a file's bytes
- * @returns {Promise<Kernels | null>} null where there are none, or no SIMD
+ * @param {(path: string) => Promise<Uint8Array<ArrayBuffer>>} fetchFile gives verified bytes
+ * @returns {Promise<Kernels | null>} null where there is no SIMD
  */
-export async function compileKernels(take) {
-  const [single, threads] = await Promise.all([SINGLE, THREADS].map((path) => compile(take(path))));
-  return single && { single, threads, startThread: () => startConfined("kernel_thread.js", "kernel") };
+export async function compileKernels(fetchFile) {
+  const paths = self.crossOriginIsolated ? [SINGLE, THREADS] : [SINGLE];
+  const [single, threads] = await Promise.all(paths.map(async (path) => compile(await fetchFile(path))));
+  const startThread = () => startConfined("kernel_thread.js", "kernel");
+  return single && { single, threads: threads ?? null, startThread };
 }
 
-/** @param {Uint8Array<ArrayBuffer> | undefined} bytes */
+/** @param {Uint8Array<ArrayBuffer>} bytes */
 async function compile(bytes) {
   try {
-    return bytes ? await WebAssembly.compile(bytes) : null;
+    return await WebAssembly.compile(bytes);
   } catch (error) {
     console.warn("this browser cannot compile the kernels", error);
     return null;

@@ -99,9 +99,7 @@ def _fetch(
     )
 
 
-def _try(
-    asset: Asset, source: Source, part: Path, network: Network, packages: Packages
-) -> None:
+def _try(asset: Asset, source: Source, part: Path, network: Network, packages: Packages) -> None:
     """Bring the whole, right file to `part`; a wrong one is removed. Raises SourceError."""
     resumed = part.exists()
     if source.kind == "url":

@@ -2,6 +2,7 @@
 
     app/*, static/**                as they are
     pyodide/                        Pyodide's core, its pruned lock file, the wheels, our wheel
+    start/                          what the page's Python imports, see start/modules.py
     kernels/                        what `build.py kernels` made, when it did
     models/index.json, models/*.safetensors
     LICENSE, THIRD_PARTY.md, sbom.cdx.json
@@ -23,6 +24,7 @@ from offcut_build.console import megabytes, say
 from offcut_build.errors import BuildError, DiskError
 from offcut_build.lock import read
 from offcut_build.stamp import files_below, sha256
+from offcut_build.start import modules
 from offcut_build.tree import Tree
 
 __all__ = ["build", "collect", "make", "manifest", "stands"]
@@ -34,19 +36,21 @@ def make(tree: Tree) -> Path:
     """Set up whatever dist/ needs, make it unless it stands, and return it."""
     venv.setup(tree, "kernels")
     kernels.build(tree)
-    return build(tree, assets.ensure(tree, [a for a in read(tree.lock_file).assets if a.ship]))
+    found = assets.ensure(tree, [a for a in read(tree.lock_file).assets if a.ship])
+    return build(tree, found, modules.ensure(tree, found))
 
 
-def build(tree: Tree, found: dict[str, Path]) -> Path:
+def build(tree: Tree, found: dict[str, Path], start: modules.Start) -> Path:
     """Make dist/ unless it stands, and return it.
 
-    found: file name -> path of every asset that is shipped.
+    found: file name -> path of every asset that is shipped. start: the files of dist/start/.
     """
-    key = stamp.fingerprint(_inputs(tree))
+    archives = {name: sha256(data) for name, data in start.files.items()}
+    key = stamp.fingerprint(_inputs(tree), also=[start.how, archives])
     if stamp.read(tree, "dist").get("key") == key and stands(tree.dist):
         say("dist/ is up to date")
         return tree.dist
-    files = collect(tree, found)
+    files = collect(tree, found, start)
     files[MANIFEST] = manifest(files, tree.project().version)
     _replace(tree, files)
     stamp.write(tree, "dist", {"key": key})
@@ -61,10 +65,11 @@ def _inputs(tree: Tree) -> list[Path]:
     return [*folders, *(tree.root / name for name in files)]
 
 
-def collect(tree: Tree, found: dict[str, Path]) -> dict[str, bytes]:
+def collect(tree: Tree, found: dict[str, Path], start: modules.Start) -> dict[str, bytes]:
     """Return dist/'s files but the manifest: path -> bytes.
 
-    found: file name -> path of every asset. Raises BuildError when two origins give one path.
+    found: file name -> path of every asset. start: the files of dist/start/. Raises BuildError when
+    two origins give one path.
     """
     project, lock = tree.project(), read(tree.lock_file)
     own_wheel = wheel.build(tree)
@@ -76,6 +81,7 @@ def collect(tree: Tree, found: dict[str, Path]) -> dict[str, bytes]:
         "the kernels": {
             f"kernels/{name}": path.read_bytes() for name, path in files_below(tree.kernels)
         },
+        "the bytecode": {f"start/{name}": data for name, data in start.files.items()},
         "models/": {f"models/{name}": data for name, data in weights.items()},
         "the build": {
             "models/index.json": index,

@@ -1,12 +1,12 @@
 """What can go wrong in a build; build.py prints the message with its remedy and exits with 1.
 
-    BuildError              base: message, and a remedy where there is one
-    ├── CommandError        a program that the build runs is missing or failed
-    ├── DiskError           a file could not be written
-    ├── IntegrityError      a Python package is not the one that requirements.lock names
-    ├── LockError           assets.lock.toml, requirements.lock or a card breaks its format
-    └── AssetError          no source gave the right bytes of a third-party file
-        └── SourceError     one source did not
+BuildError              base: message, and a remedy where there is one
+├── CommandError        a program that the build runs is missing or failed
+├── DiskError           a file could not be written
+├── IntegrityError      a Python package is not the one that requirements.lock names
+├── LockError           assets.lock.toml, requirements.lock or a card breaks its format
+└── AssetError          no source gave the right bytes of a third-party file
+    └── SourceError     one source did not
 """
 
 from __future__ import annotations

@@ -107,9 +107,7 @@ class Packages:
     def _link(self, source: Source) -> str:
         """Return the address of a package's wheel, as pip reports it."""
         target = self.folder / "nothing"  # pip wants a target when it is asked for another Python
-        text = self._pip(
-            source, "install", "--dry-run", "--report", "-", "--target", str(target)
-        )
+        text = self._pip(source, "install", "--dry-run", "--report", "-", "--target", str(target))
         try:
             return str(json.loads(text)["install"][0]["download_info"]["url"])
         except (ValueError, LookupError) as error:

@@ -16,10 +16,10 @@ __all__ = ["categories", "table"]
 # The first pattern that fits decides; ON_DEMAND is not part of a first visit.
 ON_DEMAND = "only when needed"
 CATEGORIES = [
-    ("pyodide/pillow-*", ON_DEMAND),  # decodes what the canvas cannot be trusted with
-    ("pyodide/micropip-*", ON_DEMAND),  # for notebooks
-    ("pyodide/offcut-*", "our package"),
-    ("pyodide/*.whl", "wheels"),
+    ("start/python.pack", "Python modules"),
+    ("start/*", ON_DEMAND),  # left_out.json
+    ("pyodide/*.whl", ON_DEMAND),  # Pillow, the originals of what the pack holds, for notebooks
+    ("pyodide/python_stdlib.zip", ON_DEMAND),
     ("pyodide/*", "Pyodide core"),
     ("kernels/*", "kernels"),
     ("models/index.json", "model"),

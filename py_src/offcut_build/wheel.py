@@ -32,8 +32,7 @@ def build(tree: Tree) -> bytes:
     info = f"{project.name}-{project.version}.dist-info"
     files[f"{info}/METADATA"] = _metadata(project).encode()
     files[f"{info}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: offcut_build\n"
-        b"Root-Is-Purelib: true\nTag: py3-none-any\n"
+        b"Wheel-Version: 1.0\nGenerator: offcut_build\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     )
     if project.scripts:
         scripts = "".join(f"{name} = {target}\n" for name, target in project.scripts.items())

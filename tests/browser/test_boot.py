@@ -26,7 +26,8 @@ from tests.faulty_site import (
 # bounds the whole of it; the page's own start is in it.
 ERROR_SECONDS = 15.0
 FAULTS = [missing, cut, shortened, flipped, web_page]
-CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"]
+CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json"]
+FILES = [*(f"pyodide/{name}" for name in CORE), "start/python.pack"]
 
 
 @pytest.fixture
@@ -41,35 +42,16 @@ def fresh(context: BrowserContext) -> App:
     return App(context.new_page())
 
 
-def wheels(dist: Path) -> list[str]:
-    lock = json.loads((dist / "pyodide" / "pyodide-lock.json").read_text())["packages"]
-    return [f"pyodide/{lock[name]['file_name']}" for name in ("numpy", "offcut", "pyodide-http")]
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-@pytest.mark.parametrize("name", [*CORE, "pyodide-lock.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_damaged_core_file_is_named(fresh: App, faulty: Site, name: str, fault: Fault) -> None:
-    faulty.faults[f"pyodide/{name}"] = fault
+    faulty.faults[name] = fault
 
     fresh.page.goto(faulty.url)
 
     assert fresh.wait("error", seconds=ERROR_SECONDS) == "error"
-    assert f"pyodide/{name}" in fresh.error
+    assert name in fresh.error
     assert fresh.page.get_by_role("button", name="Try again").is_visible()
-
-
-@pytest.mark.parametrize("fault", [missing, flipped], ids=lambda fault: fault.__name__)
-@pytest.mark.parametrize("which", range(3), ids=["numpy", "offcut", "pyodide-http"])
-def test_damaged_wheel_is_named(
-    fresh: App, faulty: Site, dist: Path, which: int, fault: Fault
-) -> None:
-    path = wheels(dist)[which]
-    faulty.faults[path] = fault
-
-    fresh.page.goto(faulty.url)
-
-    fresh.wait("error", seconds=ERROR_SECONDS)
-    assert path in fresh.error
 
 
 @pytest.mark.parametrize("fault", [missing, web_page, shortened], ids=lambda f: f.__name__)
@@ -127,7 +109,7 @@ def test_missing_script_of_the_page_is_told_by_the_style_sheet(
 
 
 def test_file_damaged_once_is_fetched_again_without_a_word(fresh: App, faulty: Site) -> None:
-    path = "pyodide/python_stdlib.zip"
+    path = "start/python.pack"
     faulty.faults, faulty.times = {path: flipped}, {path: 1}
 
     fresh.page.goto(faulty.url)

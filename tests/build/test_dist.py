@@ -14,13 +14,16 @@ import pytest
 from offcut_build import assets, dist, size, stamp
 from offcut_build.errors import BuildError, DiskError, LockError
 from offcut_build.lock import read
+from offcut_build.start.modules import Start
 from offcut_build.tree import Tree
 from tests.build.conftest import FILES, MODEL, make_tree, write
+
+START = Start({"python.pack": b"modules"}, "bytecode")
 
 
 def built(tree: Tree) -> Path:
     """Build the small checkout's dist/ from the assets in its cache."""
-    return dist.build(tree, assets.ensure(tree))
+    return dist.build(tree, assets.ensure(tree), START)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -39,6 +42,7 @@ def test_it_holds_page_static_files_core_wheels_and_models(tree: Tree) -> None:
     assert files["icons/icon.svg"] == b"<svg/>"
     assert files["pyodide/pyodide.mjs"] == FILES["pyodide.mjs"]
     assert files["models/net-int8.safetensors"] == MODEL
+    assert files["start/python.pack"] == b"modules"
     assert {"pyodide/offcut-9.8.7-py3-none-any.whl", "LICENSE", "THIRD_PARTY.md"} <= set(files)
 
 
@@ -128,6 +132,15 @@ def test_a_changed_input_builds_it_again(tree: Tree, change: str) -> None:
     assert dist.stands(tree.dist)
     wheel_changed = b"# new\n" in files["pyodide/offcut-9.8.7-py3-none-any.whl"]
     assert wheel_changed or b"# new\n" in files.values()
+
+
+def test_other_modules_to_start_from_build_it_again(tree: Tree) -> None:
+    built(tree)
+    sources = Start({"python.pack": b"sources"}, "sources")
+
+    files = contents(dist.build(tree, assets.ensure(tree), sources))
+
+    assert files["start/python.pack"] == b"sources"
 
 
 @pytest.mark.parametrize("damage", ["flip", "remove", "add"])

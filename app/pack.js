@@ -1,0 +1,43 @@
+// Unpacks start/python.pack: a zip file of stored members, compressed as a whole with gzip.
+//
+// The browser decompresses it off this thread; a member is then a view of the result, so nothing is
+// copied. The zip format: PKWARE's APPNOTE.TXT, 4.3.
+
+import { Failure } from "./failure.js";
+
+const END = 0x06054b50; // signature of the end of the central directory
+const ENTRY = 0x02014b50; // signature of one of its entries
+const END_BYTES = 22; // of that end, without a comment
+
+/** @param {Uint8Array<ArrayBuffer>} pack @returns {Promise<Uint8Array>} the zip file in it */
+export async function decompress(pack) {
+  const stream = new Blob([pack]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** @param {Uint8Array} zip @returns {Generator<{name: string, data: Uint8Array}>} its members */
+export function* membersOf(zip) {
+  const view = new DataView(zip.buffer, zip.byteOffset, zip.byteLength);
+  const text = new TextDecoder();
+  const end = zip.byteLength - END_BYTES;
+  if (end < 0 || view.getUint32(end, true) !== END) throw unreadable();
+  const count = view.getUint16(end + 10, true);
+  let at = view.getUint32(end + 16, true);
+  for (let k = 0; k < count; k++) {
+    const stored = view.getUint16(at + 10, true) === 0;
+    if (view.getUint32(at, true) !== ENTRY || !stored) throw unreadable();
+    const size = view.getUint32(at + 24, true);
+    const [name, extra, comment] = [28, 30, 32].map((field) => view.getUint16(at + field, true));
+    const local = view.getUint32(at + 42, true);
+    const begin = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
+    yield {
+      name: text.decode(zip.subarray(at + 46, at + 46 + name)),
+      data: zip.subarray(begin, begin + size),
+    };
+    at += 46 + name + extra + comment;
+  }
+}
+
+function unreadable() {
+  return new Failure("IntegrityError", "the archive of modules has the wrong form", "rebuild dist/");
+}
