@@ -88,17 +88,14 @@ def finish(
     bias: np.ndarray,
     residual: np.ndarray | None,
     *,
-    has_bias: bool = False,
+    has_bias: np.ndarray | bool = False,
 ) -> np.ndarray:
-    """Return u8 (o, oh, ow) from scaled sums y and bias (runs, o), unless y has it already."""
-    if "row_runs" in args:
-        rows = np.frombuffer(args["row_runs"], "<u4").astype(int)
-        columns = np.frombuffer(args["column_runs"], "<u4").astype(int)
-        b = bias.T[:, rows[:, None] * args["runs"] + columns]  # (o, oh, ow), padded to fours
-        b = b[:, : y.shape[1], : y.shape[2]]
-        y = y + b
-    elif not has_bias:
-        y = y + bias[0][:, None, None]
+    """Return u8 (o, oh, ow) from scaled sums y and bias (runs, o).
+
+    has_bias: where y has it already, bool (oh, ow).
+    """
+    b = bias.T[:, runs_of(args)[: y.shape[1], : y.shape[2]]]  # (o, oh, ow)
+    y = np.where(has_bias, y, y + b)
     if not args["plain"] or (residual is not None and args["activation"] == 1):
         y = activate(y, args["activation"])
     if residual is not None:
@@ -107,6 +104,24 @@ def finish(
         return to_u8(y)
     y = activate(y, args.get("activation_last", 0))
     return to_u8(np.clip(y * F(args["steps"]) + F(args["zero"]), -65536, 65536))
+
+
+def runs_of(args: Mapping[str, Any]) -> np.ndarray:
+    """Return which bias each pixel has, int (h, w), with both sizes padded to fours."""
+    h, w = (-(-args[size] // 4) * 4 for size in ("h_out", "w_out"))
+    if "row_runs" not in args:
+        return np.zeros((h, w), int)
+    rows = np.frombuffer(args["row_runs"], "<u4").astype(int)
+    columns = np.frombuffer(args["column_runs"], "<u4").astype(int)
+    return rows[:, None] * args["runs"] + columns
+
+
+def even_tiles(args: Mapping[str, Any]) -> np.ndarray:
+    """Return which 4 x 4 tiles of a plain convolution have a single bias, bool (rows, columns)."""
+    runs = runs_of(args)
+    tiles = runs.reshape(runs.shape[0] // 4, 4, -1, 4)
+    even = (tiles == tiles[:, :1, :, :1]).all(axis=(1, 3))
+    return even if args["plain"] else np.zeros_like(even)
 
 
 def integer_convolution(
@@ -140,9 +155,9 @@ def direct(
     return sums.astype(F) * scaled(u, pack)[:, None, None]
 
 
-def scaled(u: np.ndarray, pack: Mapping[str, Any]) -> np.ndarray:
+def scaled(u: np.ndarray, pack: Mapping[str, Any], limit: int = 0) -> np.ndarray:
     """Return what sums are multiplied with: steps / factor."""
-    f = factor(u, pack["limit"])
+    f = factor(u, limit or pack["limit"])
     with np.errstate(divide="ignore"):
         return np.where(f > 0, F(pack["steps"]) / f, F(pack["steps"])).astype(F)
 
@@ -151,13 +166,13 @@ def transformed_weights(u: np.ndarray) -> np.ndarray:
     """Return G g G^T of u (..., 9) as (..., 36), rounded as transform_3 rounds."""
 
     def transform(g0: np.ndarray, g1: np.ndarray, g2: np.ndarray) -> list[np.ndarray]:
-        outer, slope = g0 + g2, g0 * F(1 / 6) + g2 * F(2 / 3)
+        outer, slope = g0 + g2, g0 * F(1 / 24) + g2 * F(1 / 6)
         return [
-            g0 * F(0.5),
-            (outer + g1) * F(-1 / 3),
-            (outer - g1) * F(-1 / 3),
-            slope + g1 * F(1 / 3),
-            slope - g1 * F(1 / 3),
+            g0 * F(0.25),
+            (outer + g1) * F(-1 / 6),
+            (outer - g1) * F(-1 / 6),
+            slope + g1 * F(1 / 12),
+            slope - g1 * F(1 / 12),
             g2,
         ]
 
@@ -168,14 +183,14 @@ def transformed_weights(u: np.ndarray) -> np.ndarray:
 
 
 def collect(m: list[np.ndarray]) -> list[np.ndarray]:
-    """Return 2 A^T m in the kernels' order of additions."""
+    """Return A^T m in the kernels' order of additions."""
     sum_12, difference_12 = m[1] + m[2], m[1] - m[2]
     sum_34, difference_34 = m[3] + m[4], m[3] - m[4]
     return [
-        m[0] + sum_12 + sum_34 * F(0.5),
-        difference_12 + difference_34,
-        sum_12 + sum_34 * F(2),
-        difference_12 + difference_34 * F(4) + m[5] * F(2),
+        m[0] + sum_12 + sum_34,
+        difference_12 + difference_34 * F(2),
+        sum_12 + sum_34 * F(4),
+        difference_12 + difference_34 * F(8) + m[5],
     ]
 
 
@@ -187,9 +202,9 @@ def winograd(
     x: np.ndarray,
     zero: int,
 ) -> np.ndarray:
-    """Return conv_winograd's scaled sums (o, h, w) with `bias` (o,) for u8 x (lanes, h, w).
+    """Return conv_winograd's scaled sums (o, h, w) for u8 x (lanes, h, w) and u (lanes, o, 9).
 
-    u: (lanes, o, 9).
+    Even tiles have their bias, of (runs, o), added.
     """
     plus, minus = np.maximum(BT, 0).sum(1), np.maximum(-BT, 0).sum(1)
     limits = np.maximum(
@@ -204,18 +219,17 @@ def winograd(
     tiles = sliding_window_view(padded, (6, 6), axis=(1, 2))[:, ::4, ::4]
     v = np.einsum("ij,ctsjk,lk->ilcts", BT, tiles, BT).reshape(36, len(x), rows * columns)
     assert abs(v).max() < 2**15
-    factors = [factor(taps[..., tap], pack["limit"] * int(limits[tap])) for tap in range(36)]
-    f = np.min([np.where(one > 0, one, F(np.inf)) for one in factors], axis=0)
-    f = np.where(np.isinf(f), F(1), f).astype(F)
-    scale = F(pack["steps"]) / f * F(0.25)
     m = []
     for tap in range(36):
-        sums = np.rint(taps[..., tap] * f).astype(np.int64).T @ v[tap]  # (o, tiles)
+        limit = pack["limit"] * int(limits[tap])
+        q, _ = rounded(taps[..., tap], limit)
+        sums = q.T @ v[tap]  # (o, tiles)
         assert abs(sums).max() < 2**31
-        m.append(sums.astype(F))
-    m[7] = m[7] + (bias / scale)[:, None]
+        m.append(sums.astype(F) * scaled(taps[..., tap], pack, limit)[:, None])
     across = [collect(m[row * 6 : row * 6 + 6]) for row in range(6)]  # [6 rows][4 columns]
+    first = bias.T[:, runs_of(args)[::4, ::4]]  # (o, rows, columns)
+    first = np.where(even_tiles(args), first, F(0)).reshape(len(first), -1)
+    across[1] = [column + first for column in across[1]]
     pixels = [collect([across[row][i] for row in range(6)]) for i in range(4)]  # [column][row]
     y = np.array(pixels).transpose(2, 3, 1, 0).reshape(-1, rows, columns, 4, 4)
-    y = y * scale[:, None, None, None, None]
     return y.transpose(0, 1, 3, 2, 4).reshape(-1, 4 * rows, 4 * columns)[:, :h, :w]

@@ -83,15 +83,15 @@ def expected(model: Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
     x = padded_lanes(x, q_in.zero)
     if step.kernel == "conv_winograd":
         u, bias = arithmetic.packed(pack, source, 9)
-        one_bias = bool(step.args["plain"]) and "row_runs" not in step.args
-        first = bias[0] if one_bias else np.zeros_like(bias[0])
-        y = arithmetic.winograd(step.args, u, first, pack, x, q_in.zero)
+        y = arithmetic.winograd(step.args, u, bias, pack, x, q_in.zero)
+        even = arithmetic.even_tiles(step.args).repeat(4, axis=0).repeat(4, axis=1)
+        has_bias = even[: y.shape[1], : y.shape[2]]
     else:
         u, bias = arithmetic.packed(pack, source, 1)
-        one_bias = False
+        has_bias = np.zeros((), bool)
         y = arithmetic.direct(step.args, u[..., 0], pack, x, q_in.zero)
     residual = x[: len(source)] if "residual" in step.args else None
-    q = arithmetic.finish(step.args, y, bias, residual, has_bias=one_bias)
+    q = arithmetic.finish(step.args, y, bias, residual, has_bias=has_bias)
     out = quantization(*model.ranges[model.graph.outputs[0]], activation)
     return arithmetic.dequantize(q, out.scale, out.zero)[None]
 

@@ -94,7 +94,7 @@ def pack_winograd(pack: Packing, shape: Shape, source: Value) -> dict[str, Argum
         row=shape.per_group * 9,
         limit=255,
         weight_bytes=blocks * TAPS * len(lanes) * BLOCK * 2,
-        scale_bytes=blocks * BLOCK * 4,
+        scale_bytes=blocks * TAPS * BLOCK * 4,
         scratch=len(lanes) * (9 + TAPS) * 4,
     )
     return args | {"blocks_in": len(source.blocks)}

@@ -4,7 +4,7 @@
 // A piece of work is an output row. It goes in groups of n pixels:
 //
 //   inputs --gather--> columns i16 [depth][n][8]     depth: blocks of 8 inputs of one output
-//   columns x weights --> sums i32 [blocks_out][n][8] --> output
+//   columns x weights --> sums i32 [blocks_out][GROUP][8] --> output
 //
 //   weights  i16 [groups][blocks_out][depth][4][8][2]
 //   scales   f32 [groups][blocks_out][8]                one for each output channel
@@ -67,7 +67,7 @@ void multiply_pixels(const args *a, const conv_args *c, int group, int depth, in
     const int16_t *weights = (const int16_t *)(a->memory + c->weights);
     multiply(w->columns, 0, weights + (int64_t)first * depth * 64, depth, n, w->sums, blocks);
     for (int block = 0; block < blocks; block++)
-        write_pixels(a, c, first + block, y, x, n, w->sums + block * n * 8);
+        write_pixels(a, c, first + block, y, x, n, w->sums + block * GROUP * 8);
 }
 
 void conv_direct(const args *a, int ith, int nth) {

@@ -4,15 +4,15 @@
 //
 //   in planes --B^T d B--> transformed  i16 [36][blocks_in][n][8]
 //   for each block of 8 output channels:
-//       transformed x weights --> sums  i32 [36][n][8]            36 matrix products (gemm.h)
-//       sums --A^T m A * scale--> 4 x 4 pixels of each tile --> u8 cells
+//       transformed x weights --> sums  i32 [36][GROUP][8]        36 matrix products (gemm.h)
+//       sums * scales --A^T m A--> 4 x 4 pixels of each tile --> u8 cells
 //
 //   weights  i16 [blocks_out][36][blocks_in][4][8][2]
-//   scales   f32 [blocks_out][8]    one for each output channel
+//   scales   f32 [blocks_out][36][8]    one for each output channel and tap
 //
-// No sum overflows: pack.c chooses the scales so that sum_c |weight| * limit(tap) * 255 < 2^31 for
-// each tap, where limit(tap) * 255 bounds |B^T d B| (winograd.h), and traps if the rounded weights
-// break it. Tiles that stick out of the output read the border and are cut when they are written.
+// No sum overflows: pack.c chooses each scale so that sum_c |weight| * limit(tap) * 255 < 2^31,
+// where limit(tap) * 255 bounds |B^T d B| (winograd.h), and traps if the rounded weights break it.
+// Tiles that stick out of the output read the border and are cut when they are written.
 #include "epilogue.h"
 #include "gemm.h"
 #include "winograd.h"
@@ -59,91 +59,87 @@ INLINE void transform_tiles(const uint8_t *in, uint32_t pitch, int n, int16_t *o
     }
 }
 
-// One half of the channels of a tile, between the two steps of A^T m A.
-typedef struct {
-    floats taps[4][6];  // [column of pixels][row of taps]
-    floats scale;
-} half_tile;
+// A tile between the two steps of A^T m A: [half of the channels][column of pixels][row of taps].
+typedef floats half_done[HALVES][4][6];
 
-// The first step. `bias`, in units of the sums, is added to tap (1, 1), which A^T m A adds to all 16
-// pixels with a factor of 1: one addition instead of 16.
-INLINE void collect_rows(const int32_t *sums, int n, floats bias, half_tile *half) {
-    UNROLL for (int row = 0; row < 6; row++) {
-        floats m[6], out[4];
-        UNROLL for (int i = 0; i < 6; i++) m[i] = load_sums(sums + (row * 6 + i) * n * 8);
-        if (row == 1) m[1] += bias;
-        collect_floats(m, out);
-        UNROLL for (int i = 0; i < 4; i++) half->taps[i][row] = out[i];
+// The first step, for one half of the channels.
+INLINE void collect_rows(const int32_t *sums, const float *scales, floats out[4][6]) {
+    for (int row = 0; row < 6; row++, sums += 6 * GROUP * 8, scales += 6 * 8) {
+        floats m[6], pixels[4];
+        UNROLL for (int i = 0; i < 6; i++)
+            m[i] = load_sums(sums + i * GROUP * 8) * load_floats(scales + i * 8);
+        collect_floats(m, pixels);
+        UNROLL for (int i = 0; i < 4; i++) out[i][row] = pixels[i];
     }
 }
 
-// The second step, for the 4 pixels of column x.
-INLINE void collect_column(const half_tile halves[HALVES], int x, pixel out[4]) {
+// The second step, for the 4 pixels of column x. Row 1 of the taps goes into all of them with a
+// factor of 1, and so does a bias that is added to it.
+INLINE void collect_column(half_done tile, int x, const floats bias[HALVES], pixel out[4]) {
     floats rows[4][HALVES];
     UNROLL for (int half = 0; half < HALVES; half++) {
-        floats column[4];
-        collect_floats(halves[half].taps[x], column);
-        UNROLL for (int row = 0; row < 4; row++) rows[row][half] = column[row] * halves[half].scale;
+        floats m[6], column[4];
+        UNROLL for (int i = 0; i < 6; i++) m[i] = tile[half][x][i];
+        m[1] += bias[half];
+        collect_floats(m, column);
+        UNROLL for (int row = 0; row < 4; row++) rows[row][half] = column[row];
     }
     UNROLL for (int row = 0; row < 4; row++) out[row] = pixel_of(rows[row]);
 }
 
-// Write one tile of a plain or extended convolution from pixel (y, x) on, two columns at a time. All
-// four columns are written: what lies beyond the output is border, which is filled later.
-INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x,
-                       const half_tile halves[HALVES], const int extended) {
-    const extension e = extension_at(a, c, block, y, x);
-    uint8_t *to = a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
-    int rows = c->h_out - y;
-    UNROLL for (int i = 0; i < 4; i += 2, to += 2 * CELL) {
+// Write a plain or extended tile from cell `to` of pixel (y, x) on, two columns at a time. All 16
+// pixels are written: what lies beyond the output is border, which is filled later.
+INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x, uint8_t *to,
+                       half_done tile, const floats bias[HALVES], const extension *e) {
+    for (int i = 0; i < 4; i += 2, to += 2 * CELL) {
         i16x8 steps[2][4];
         UNROLL for (int side = 0; side < 2; side++) {
-            pixel pixels[4];
-            collect_column(halves, i + side, pixels);
-            UNROLL for (int row = 0; row < 4; row++) {
-                pixel p = pixels[row];
-                if (extended && row < rows) p = extend(a, c, &e, block, y, x, row, i + side, p);
-                steps[side][row] = rounded(p);
-            }
+            pixel p[4];
+            collect_column(tile, i + side, bias, p);
+            UNROLL for (int row = 0; row < 4; row++)
+                steps[side][row] =
+                    rounded(e ? extend(a, c, e, block, y, x, row, i + side, p[row]) : p[row]);
         }
         UNROLL for (int row = 0; row < 4; row++)
-            if (row < rows)
-                store_halves(to + row * c->pitch_out, to + row * c->pitch_out + CELL,
-                             narrow_i16(steps[0][row], steps[1][row]));
+            store_halves(to + row * c->pitch_out, to + row * c->pitch_out + CELL,
+                         narrow_i16(steps[0][row], steps[1][row]));
     }
 }
 
 static void finish_tile(const args *a, const conv_args *c, int block, int y, int x,
-                        const half_tile halves[HALVES]) {
+                        half_done tile) {
+    const floats none[HALVES] = {{0}};
     for (int i = 0; i < 4 && x + i < c->w_out; i++) {
         pixel pixels[4];
-        collect_column(halves, i, pixels);
+        collect_column(tile, i, none, pixels);
         for (int row = 0; row < 4 && y + row < c->h_out; row++)
             finish(a, c, block, y + row, x + i, pixels[row]);
     }
 }
 
-// Write n tiles of one block of output channels from pixel (y, x) on.
+// Write n tiles of one block of output channels from pixel (y, x) on. Where biases differ, they do
+// so at the border: a tile inside has a single one like any other.
 static void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
                         const int32_t *sums) {
-    const float *scales = (const float *)(a->memory + c->scales) + block * 8;
-    const float *bias = (const float *)(a->memory + c->bias) + block * 8;
-    int extended = is_extended(c), one_bias = c->plain && !c->row_runs;
-    floats in_sums[HALVES];
-    half_tile halves[HALVES];
-    for (int i = 0; i < HALVES; i++) {
-        halves[i].scale = load_floats(scales + i * LANES);
-        in_sums[i] = one_bias ? load_floats(bias + i * LANES) / halves[i].scale : (floats){0};
-    }
-    for (int tile = 0; tile < n; tile++, x += 4) {
-        UNROLL for (int i = 0; i < HALVES; i++)
-            collect_rows(sums + tile * 8 + i * LANES, n, in_sums[i], &halves[i]);
-        if (!c->plain)
-            finish_tile(a, c, block, y, x, halves);
-        else if (extended)
-            write_tile(a, c, block, y, x, halves, 1);
+    const float *scales = (const float *)(a->memory + c->scales) + block * TAPS * 8;
+    uint8_t *to = a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
+    for (int tile = 0; tile < n; tile++, x += 4, to += 4 * CELL) {
+        half_done done;
+        floats bias[HALVES] = {{0}};
+        extension e = extension_at(a, c, block, y, x);
+        for (int half = 0; half < HALVES; half++)
+            collect_rows(sums + tile * 8 + half * LANES, scales + half * LANES, done[half]);
+        if (!c->plain) {
+            finish_tile(a, c, block, y, x, done);
+            continue;
+        }
+        e.uneven = c->row_runs && !is_even(a, c, y, x);
+        if (!e.uneven)
+            __builtin_memcpy(bias, bias_of(a, c, block, y, x), sizeof bias);
+        if (e.residual || e.uneven)
+            write_tile(a, c, block, y, x, to, done, bias, &e);
         else
-            write_tile(a, c, block, y, x, halves, 0);
+            write_tile(a, c, block, y, x, to, done, bias, 0);
     }
 }
 

@@ -23,13 +23,23 @@ INLINE void store_steps(uint8_t *to, pixel p) {
 INLINE int is_extended(const conv_args *c) { return c->residual || c->row_runs; }
 
 // The bias of 8 output channels at one pixel.
-INLINE pixel bias_at(const args *a, const conv_args *c, int block, int y, int x) {
+INLINE const float *bias_of(const args *a, const conv_args *c, int block, int y, int x) {
     uint32_t run = 0;
     if (c->row_runs)
         run = table_of(a, c->row_runs)[y] * c->runs + table_of(a, c->column_runs)[x];
     uint32_t blocks = (c->channels_out + 7) / 8;
-    const float *bias = (const float *)(a->memory + c->bias) + (run * blocks + (uint32_t)block) * 8;
+    return (const float *)(a->memory + c->bias) + (run * blocks + (uint32_t)block) * 8;
+}
+INLINE pixel bias_at(const args *a, const conv_args *c, int block, int y, int x) {
+    const float *bias = bias_of(a, c, block, y, x);
     return (pixel){load_f32x4(bias), load_f32x4(bias + 4)};
+}
+
+// Whether the 4 x 4 pixels from (y, x) on have the same bias: runs only ever grow.
+INLINE int is_even(const args *a, const conv_args *c, int y, int x) {
+    const uint32_t *rows = table_of(a, c->row_runs) + y;
+    const uint32_t *columns = table_of(a, c->column_runs) + x;
+    return rows[0] == rows[3] && columns[0] == columns[3];
 }
 
 INLINE pixel add_pixels(pixel a, pixel b) { return (pixel){a.low + b.low, a.high + b.high}; }
@@ -40,11 +50,12 @@ typedef struct {
     const uint8_t *residual;  // its cell (y, x), or 0
     f32x4 scale, offset;      // of the residual
     f32x4 least;              // of the sums before it is added: 0 for a Relu
+    int uneven;               // the bias differs from pixel to pixel, and is still to be added
 } extension;
 
 INLINE extension extension_at(const args *a, const conv_args *c, int block, int y, int x) {
     extension e = {0, splat_f32(c->residual_scale), splat_f32(c->residual_offset),
-                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f)};
+                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f), c->row_runs != 0};
     if (c->residual)
         e.residual = a->memory + table_of(a, c->residual)[block] +
                      (int64_t)y * c->pitch_residual + x * CELL;
@@ -63,7 +74,7 @@ INLINE pixel load_residual(const uint8_t *from, f32x4 scale, f32x4 offset) {
 // be left to the saturation.
 INLINE pixel extend(const args *a, const conv_args *c, const extension *e, int block, int y, int x,
                     int row, int i, pixel p) {
-    if (c->row_runs) p = add_pixels(p, bias_at(a, c, block, y + row, x + i));
+    if (e->uneven) p = add_pixels(p, bias_at(a, c, block, y + row, x + i));
     if (!e->residual) return p;
     p.low = max_f32(p.low, e->least);
     p.high = max_f32(p.high, e->least);

@@ -91,7 +91,7 @@ INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, con
 
 INLINE void multiply_repeat(const int16_t *a, int step, const int16_t *w, int blocks, const int n,
                             int32_t *out, int repeat) {
-    for (int i = 0; i < repeat; i++, a += step, w += blocks * 64, out += n * 8)
+    for (int i = 0; i < repeat; i++, a += step, w += blocks * 64, out += GROUP * 8)
         multiply_columns(a, w, blocks, n, out);
 }
 

@@ -13,7 +13,7 @@ enum { GROUP = 5 };
 //
 //   a    i16 [blocks][n][8]      for each block of 8 inputs, n columns; the next one `step` on
 //   w    i16 [blocks][4][8][2]   for each pair of inputs, 8 outputs; the next one follows
-//   out  i32 [n][8]              sums over all inputs of a * w; the next one follows
+//   out  i32 [n][8]              sums over all inputs of a * w; the next one GROUP * 8 on
 //
 // The caller proves that no sum can leave 32 bits.
 void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int n, int32_t *out,

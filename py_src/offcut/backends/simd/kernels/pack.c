@@ -37,8 +37,7 @@ static void check_sum(int64_t sum_of_sizes, int limit) {
     require(sum_of_sizes * limit < (int64_t)1 << 31);
 }
 
-// What the sums must be multiplied with; the output's steps are folded in. Never 0, also where all
-// weights are, since the bias is divided by it.
+// What the sums must be multiplied with; the output's steps are folded in.
 INLINE float scale_back(const pack_args *p, float factor) {
     return p->steps / (factor == 0 ? 1 : factor);
 }
@@ -128,35 +127,25 @@ static void transform_weights(const float *g, int lanes_in, float *u) {
     }
 }
 
-// The largest factor that suits all 36 taps; 0 when all weights are zero.
-static float choose_winograd_factor(const pack_args *p, const float *u) {
-    float least = 0;
-    for (int tap = 0; tap < TAPS; tap++) {
-        float limit = (float)(winograd_limit(tap) * (int)p->limit);
-        float factor = choose_factor(u + tap, (int)p->lanes_in, TAPS, limit);
-        if (factor > 0 && (least == 0 || factor < least)) least = factor;
-    }
-    return least;
-}
-
 static void pack_winograd_channel(const args *a, const pack_args *p, int block, int lane) {
     int n = (int)p->lanes_in, channel = output_of(a, p, block, lane);
     float *g = (float *)a->scratch, *u = g + n * 9;
     pack_bias(a, p, block, lane, channel, read_weights(a, p, channel, 9, g));
     transform_weights(g, n, u);
     int16_t *out = (int16_t *)(a->memory + p->weights) + (int64_t)block * TAPS * n * 8 + lane * 2;
-    float factor = choose_winograd_factor(p, u);
+    float *scales = (float *)(a->memory + p->scales) + block * TAPS * 8 + lane;
     for (int tap = 0; tap < TAPS; tap++, out += n * 8) {
+        int limit = winograd_limit(tap) * (int)p->limit;
+        float factor = choose_factor(u + tap, n, TAPS, (float)limit);
         int64_t sizes = 0;
         for (int k = 0; k < n; k++) {
             int16_t q = quantized(u[k * TAPS + tap], factor);
             sizes += q < 0 ? -q : q;
             out[k / 2 * 16 + k % 2] = q;
         }
-        check_sum(sizes, winograd_limit(tap) * (int)p->limit);
+        check_sum(sizes, limit);
+        scales[tap * 8] = scale_back(p, factor);
     }
-    // Both steps of 2 A^T double the result.
-    ((float *)(a->memory + p->scales))[block * 8 + lane] = scale_back(p, factor) * 0.25f;
 }
 
 void pack_winograd(const args *a, int ith, int nth) {

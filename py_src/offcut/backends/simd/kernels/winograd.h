@@ -2,16 +2,12 @@
 // the direct way takes 144. Lavin and Gray, "Fast algorithms for convolutional neural networks",
 // 2015: Y = A^T [ (G g G^T) . (B^T d B) ] A, products elementwise, summed over input channels.
 //
-//          4  0 -5  0  1  0            1/2     0     0
-//          0 -4 -4  1  1  0           -1/3  -1/3  -1/3             1  1  1 1/2 1/2 0
-//   B^T =  0  4 -4 -1  1  0       G = -1/3   1/3  -1/3    2 A^T =  0  1 -1  1  -1  0
-//          0 -2 -1  2  1  0            1/6   1/3   2/3             0  1  1  2   2  0
-//          0  2 -1 -2  1  0            1/6  -1/3   2/3             0  1 -1  4  -4  2
-//          0  4  0 -5  0  1              0     0     1
-//
-// The rows of G may be scaled if the columns of A^T are scaled back. Here the factors are 2, 2, 2, 4,
-// 4 and 1, which makes the 36 transformed weights of a filter alike in size, so that one scale for
-// all of them loses little to rounding; and the remaining factors of A^T are powers of two.
+//          4  0 -5  0  1  0             1/4     0     0
+//          0 -4 -4  1  1  0            -1/6  -1/6  -1/6            1  1  1  1  1  0
+//   B^T =  0  4 -4 -1  1  0       G =  -1/6   1/6  -1/6     A^T =  0  1 -1  2 -2  0
+//          0 -2 -1  2  1  0            1/24  1/12   1/6            0  1  1  4  4  0
+//          0  2 -1 -2  1  0            1/24 -1/12   1/6            0  1 -1  8 -8  1
+//          0  4  0 -5  0  1               0     0     1
 #pragma once
 #include "vector.h"
 
@@ -46,24 +42,24 @@ INLINE int winograd_limit(int tap) {
     return plus > minus ? plus : minus;
 }
 
-// 2 A^T on six vectors: additions and multiplications in this order on every target.
+// A^T on six vectors: additions and multiplications in this order on every target.
 #define DEFINE_COLLECT(type)                                                                       \
     INLINE void collect_##type(const type m[6], type out[4]) {                                     \
         type sum_12 = m[1] + m[2], difference_12 = m[1] - m[2];                                    \
         type sum_34 = m[3] + m[4], difference_34 = m[3] - m[4];                                    \
-        out[0] = m[0] + sum_12 + sum_34 * 0.5f;                                                    \
-        out[1] = difference_12 + difference_34;                                                    \
-        out[2] = sum_12 + sum_34 * 2.0f;                                                           \
-        out[3] = difference_12 + difference_34 * 4.0f + m[5] * 2.0f;                               \
+        out[0] = m[0] + sum_12 + sum_34;                                                           \
+        out[1] = difference_12 + difference_34 * 2.0f;                                             \
+        out[2] = sum_12 + sum_34 * 4.0f;                                                           \
+        out[3] = difference_12 + difference_34 * 8.0f + m[5];                                      \
     }
 
 // G on three floats, results `stride` apart.
 INLINE void transform_3(float g0, float g1, float g2, float *out, int stride) {
-    float outer = g0 + g2, slope = g0 * (1.0f / 6.0f) + g2 * (2.0f / 3.0f);
-    out[0] = g0 * 0.5f;
-    out[stride] = (outer + g1) * (-1.0f / 3.0f);
-    out[2 * stride] = (outer - g1) * (-1.0f / 3.0f);
-    out[3 * stride] = slope + g1 * (1.0f / 3.0f);
-    out[4 * stride] = slope - g1 * (1.0f / 3.0f);
+    float outer = g0 + g2, slope = g0 * (1.0f / 24.0f) + g2 * (1.0f / 6.0f);
+    out[0] = g0 * 0.25f;
+    out[stride] = (outer + g1) * (-1.0f / 6.0f);
+    out[2 * stride] = (outer - g1) * (-1.0f / 6.0f);
+    out[3 * stride] = slope + g1 * (1.0f / 12.0f);
+    out[4 * stride] = slope - g1 * (1.0f / 12.0f);
     out[5 * stride] = g2;
 }
