@@ -36,6 +36,8 @@ export class Engine {
   /** @type {((bridge: Bridge) => void)[]} */
   #expecting = [];
   #ready = false;
+  /** The visitor's own model, which a new worker gets again. @type {File | null} */
+  #brought = null;
 
   /** @param {Choice} choice @param {Listeners} listeners */
   constructor(choice, listeners) {
@@ -50,7 +52,8 @@ export class Engine {
     const { onBoot, onReady, onFailure } = this.listeners;
     const bridge = new Bridge(startConfined("worker.js", "offcut"), onBoot, () => this.#lost(bridge));
     this.#bridge = bridge;
-    bridge.call("open_model", this.choice, { progress: onBoot }).then(
+    const opened = bridge.call("open_model", this.choice, { progress: onBoot });
+    opened.then((info) => this.#bringAgain(bridge, info)).then(
       (info) => {
         this.#ready = true;
         onReady(info);
@@ -65,6 +68,34 @@ export class Engine {
   /** End the worker and give back its memory. */
   stop() {
     this.#bridge?.close();
+  }
+
+  /**
+   * Use a model file of the visitor's for the photos after this; on failure the former one stays.
+   * @param {File} file
+   * @param {{progress: (progress: Progress) => void}} options
+   * @returns {Promise<void>} rejects with a Failure
+   */
+  async useModel(file, options) {
+    const bridge = await this.#whenReady(new AbortController().signal);
+    const info = await bridge.call("use_model", { file, name: file.name }, options);
+    this.#brought = file;
+    this.listeners.onReady(info);
+  }
+
+  /**
+   * A new worker knows nothing of a model that the visitor brought. One that fails is not tried
+   * again: it may be what the worker was lost by.
+   * @param {Bridge} bridge @param {Info} info @returns {Promise<Info>}
+   */
+  async #bringAgain(bridge, info) {
+    const file = this.#brought;
+    if (!file) return info;
+    this.#brought = null;
+    const options = { progress: this.listeners.onBoot };
+    const again = await bridge.call("use_model", { file, name: file.name }, options);
+    this.#brought = file;
+    return again;
   }
 
   /**

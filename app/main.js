@@ -4,10 +4,12 @@
 
 import { Engine } from "./engine.js";
 import { watchIntake } from "./intake.js";
+import { Models, isModel } from "./models.js";
 import { Photos } from "./photos.js";
-import { describeBoot } from "./stages.js";
+import { describeBoot, describeModel } from "./stages.js";
 import { showStrip } from "./strip.js";
 import { announce, keepFocus, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
+import { showModel } from "./view.js";
 
 /** @typedef {import("./failure.js").Failure} Failure */
 /** @typedef {import("./engine.js").Info} Info */
@@ -25,6 +27,7 @@ const known = {
 
 /** Failures that come again however often one tries. */
 const FINAL = new Set(["ImageError", "BackendError", "UnknownModelError"]);
+FINAL.add("ModelFormatError").add("UnsupportedOperatorError");
 
 const query = new URLSearchParams(location.search);
 const choice = {
@@ -51,6 +54,13 @@ const engine = new Engine(choice, {
 });
 
 const photos = new Photos(engine, show);
+const models = new Models(engine, show, showMishap);
+
+/** @param {Failure} mishap */
+function showMishap(mishap) {
+  known.mishap = mishap;
+  show();
+}
 
 function show() {
   const photo = photos.selected;
@@ -59,6 +69,7 @@ function show() {
   root.dataset.view = photos.list.some(({ state }) => state !== "error") ? "photo" : "empty";
   root.dataset.state = stateOf(failure);
   if (known.info) showStatus(known.info, lastTimes());
+  showModel(models.work && describeModel(models.work));
   showFailure(failure, {
     retry: !FINAL.has(failure?.type ?? ""),
     automatic: Boolean(location.search) && failure === known.failure,
@@ -76,6 +87,7 @@ function show() {
 function stateOf(failure) {
   if (known.failure) return "error";
   if (!known.info) return "booting";
+  if (models.work) return "working";
   if (photos.list.some(({ state }) => state === "queued" || state === "working")) return "working";
   if (failure) return "error";
   return photos.selected ? "done" : "ready";
@@ -84,6 +96,7 @@ function stateOf(failure) {
 function waitingFor() {
   if (known.failure) return "Offcut did not load.";
   if (!known.info) return `${known.boot}. Your photo is next.`;
+  if (models.work) return `${describeModel(models.work).text}. Your photo is next.`;
   return "Waiting for the photos before it.";
 }
 
@@ -105,12 +118,11 @@ function words(failure) {
 watchIntake(
   (files) => {
     known.mishap = null;
-    photos.add(files);
+    const brought = files.filter(isModel);
+    if (brought.length) models.use(brought); // before the photos that came with it
+    photos.add(files.filter((file) => !isModel(file)));
   },
-  (mishap) => {
-    known.mishap = mishap;
-    show();
-  },
+  showMishap,
 );
 
 document.querySelector(".cancel")?.addEventListener("click", () => photos.cancel());

@@ -13,6 +13,12 @@ const BOOT = {
   compile: { text: "Preparing the model", from: 0.97, to: 1 },
 };
 
+/** Stages of a model that the visitor brings, from `use_model`. @type {Record<string, Row>} */
+const MODEL = {
+  convert: { text: "Reading", from: 0, to: 0.6 },
+  compile: { text: "Preparing", from: 0.6, to: 1 },
+};
+
 /** Stages of a photo, from `remove`. @type {Record<string, Row>} */
 const PHOTO = {
   decode: { text: "Reading the photo", from: 0, to: 0.04 },
@@ -25,6 +31,12 @@ const PHOTO = {
 
 /** @param {Progress} progress */
 export const describeBoot = (progress) => describe(BOOT, progress);
+
+/** @param {{file: File, progress: Progress | null}} work */
+export function describeModel({ file, progress }) {
+  const { text, fraction } = progress ? describe(MODEL, progress) : { text: "Reading", fraction: 0 };
+  return { text: `${text} ${file.name}`, fraction };
+}
 
 /** @param {Progress} progress */
 export const describePhoto = (progress) => describe(PHOTO, progress);

@@ -24,8 +24,10 @@ const TITLES = /** @type {Record<string, string>} */ ({
   InsecureAddressError: "This address is not secure",
   IntegrityError: "A file of this page is damaged",
   MemoryError: "There is not enough memory",
+  ModelFormatError: "This model cannot be used",
   UnconfinedError: "This page is not protected",
   UnknownModelError: "There is no such model",
+  UnsupportedOperatorError: "This model needs what Offcut cannot compute",
   WorkerError: "Offcut stopped",
 });
 
@@ -55,6 +57,19 @@ export function showStatus(info, milliseconds) {
   const notes = Object.entries(info.notes).map(([what, why]) => `${what}: ${why}`);
   one(".notes").textContent = notes.join("; ");
   one(".boot-text").textContent = "Ready. Photos stay on this device.";
+}
+
+/**
+ * The visitor's model is on its way in; null: none is.
+ * @param {{text: string, fraction: number} | null} work
+ */
+export function showModel(work) {
+  root.toggleAttribute("data-importing", Boolean(work));
+  if (!work) return;
+  one(".boot-text").textContent = work.text;
+  one("progress.boot-bar").setAttribute("value", String(work.fraction));
+  one(".status").hidden = false;
+  one(".status").textContent = `${work.text} (${Math.round(100 * work.fraction)} %)`;
 }
 
 /** @param {Failure | null} failure @param {{retry: boolean, automatic: boolean}} offer */

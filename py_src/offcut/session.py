@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 from offcut import backends
 from offcut.backends import Checkpoint, Program, no_checkpoint
 from offcut.container import Model
+from offcut.errors import ModelFormatError
 
 __all__ = ["Session", "open_session"]
 
@@ -48,8 +50,23 @@ async def open_session(
 ) -> Session:
     """Compile `model` for `backend` ("auto": the best that can run it).
 
-    Raises BackendError when the backend asked for cannot be had.
+    Raises ModelFormatError when it does not take a photo and give one map, BackendError when the
+    backend asked for cannot be had.
     """
+    _check_photo_model(model)
     choice = backends.choose(model.graph, backend)
     program = await backends.load(choice.name).compile(model, threads=threads)
     return Session(name or model.card.name, model, choice.name, choice.skipped, program)
+
+
+def _check_photo_model(model: Model) -> None:
+    """Raise ModelFormatError unless a photo fits in and one alpha map comes out."""
+    graph, card = model.graph, model.card
+    taken = [graph.shapes[key] for key in graph.inputs]
+    if taken != [(1, 3, *card.input.size)]:
+        raise ModelFormatError(
+            f"{card.name}: takes {taken}, its card says one photo of {card.input.size}"
+        )
+    shape = graph.shapes[card.output.name]
+    if len(shape) < 2 or math.prod(shape[:-2]) != 1:
+        raise ModelFormatError(f"{card.name}: its output is {shape}, expected one map of alpha")

@@ -5,9 +5,9 @@ The steps are those of `source_draft`; between them the caller is told, and may 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
+from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 
 from offcut.backends import Checkpoint, no_checkpoint
@@ -33,32 +33,62 @@ async def import_onnx(
     name: str,
     *,
     wishes: Wishes = NOTHING,
-    card: ModelCard | None = None,
-    beside: Beside = none_beside,
     checkpoint: Checkpoint = no_checkpoint,
 ) -> tuple[Model, Draft]:
-    """Return the float32 model of an ONNX file, and the draft with its record.
+    """Return the float32 model of an ONNX file that is at hand as bytes alone, and its draft.
 
-    name: of the file, for errors, and without its ending the model's. card: without one it is
-    made by `identify`. beside: reads the files that hold its weights, if others do. Raises
-    ModelFormatError and UnsupportedOperatorError.
+    name: of the file, for errors, and without its ending the model's. Raises ModelFormatError and
+    UnsupportedOperatorError, and Cancelled when `checkpoint` does.
     """
-    await checkpoint(0, STEPS)
+    steps = _steps(data, name, wishes, None, none_beside)
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as end:
+            await checkpoint(STEPS, STEPS)
+            model, draft = end.value
+            return model, draft
+        await checkpoint(done, STEPS)
+
+
+def import_file(
+    path: Path, *, wishes: Wishes = NOTHING, card: ModelCard | None = None
+) -> tuple[Model, Draft]:
+    """Return the float32 model of the ONNX file at `path`, and the draft with its record.
+
+    Weights may lie in a file beside it. card: without one it is made by `identify`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
+    steps = _steps(data, path.name, wishes, card, beside_of(path.parent))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            model, draft = end.value
+            return model, draft
+
+
+def _steps(
+    data: bytes | memoryview, name: str, wishes: Wishes, card: ModelCard | None, beside: Beside
+) -> Generator[int, None, tuple[Model, Draft]]:
+    """Import, and yield before each step how many are done."""
+    yield 0
     model = read_onnx(data, name, beside)
     if card is None:
         card = identify(PurePosixPath(name).stem, model, wishes)
     else:
         check_source(data, card, name)
-    await checkpoint(1, STEPS)
+    yield 1
     wanted = [card.output.name]
     draft = trace(model, size=card.input.size, outputs=wanted)
     _check_map(draft, wanted[0])
-    await checkpoint(2, STEPS)
+    yield 2
     draft = fuse(draft, wanted)
-    await checkpoint(3, STEPS)
-    imported = finish(draft, card)
-    await checkpoint(STEPS, STEPS)
-    return imported, draft
+    yield 3
+    return finish(draft, card), draft
 
 
 def check_source(data: bytes | memoryview, card: ModelCard, where: str) -> None:
@@ -70,18 +100,6 @@ def check_source(data: bytes | memoryview, card: ModelCard, where: str) -> None:
             f"{where}: sha256 is {got[:12]}..., card {card.name} says {want[:12]}...",
             remedy="fetch the source file again",
         )
-
-
-def import_file(
-    path: Path, *, wishes: Wishes = NOTHING, card: ModelCard | None = None
-) -> tuple[Model, Draft]:
-    """Return the float32 model of the ONNX file at `path`, which may keep weights beside it."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-    reading = import_onnx(data, path.name, wishes=wishes, card=card, beside=beside_of(path.parent))
-    return asyncio.run(reading)
 
 
 def beside_of(folder: Path) -> Beside:

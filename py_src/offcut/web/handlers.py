@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import js
@@ -19,10 +19,12 @@ from pyodide.ffi import to_js
 
 from offcut import container
 from offcut.backends.simd import library_js
+from offcut.container import Model
 from offcut.download import fetch_index, fetch_model
 from offcut.errors import BackendError, Cancelled, OffcutError
 from offcut.pipeline import Options, cut_out
 from offcut.session import Session, open_session
+from offcut.web import brought
 from offcut.web import photo as photos
 from offcut.web.network import patch_urllib
 
@@ -42,6 +44,7 @@ class Service:
     load_package: Callable[[str], Awaitable[None]]  # of the bundle, by name
     kernels: Any = None  # app/kernels.js's Kernels, null where there are none
     session: Session | None = None
+    choice: Mapping[str, Any] = field(default_factory=dict)  # backend and threads, as asked for
     cancelled: set[int] = field(default_factory=set)
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -126,17 +129,45 @@ async def open_model(service: Service, params: Mapping[str, Any], report: Report
     await report("compile", 0, 1)
     model = container.read(path.read_bytes(), entry.file)
     path.unlink()  # the file is in memory too, and no longer needed
-    if service.session:
-        service.session.close()
-    backend = str(params.get("backend") or "auto")
-    service.session = await open_session(model, name=entry.name, backend=backend, threads=threads)
-    if threads not in (None, service.session.threads):
+    service.choice = {"backend": str(params.get("backend") or "auto"), "threads": threads}
+    await _open(service, model, entry.name)
+    return await info(service, {}, report)
+
+
+@method
+async def use_model(service: Service, params: Mapping[str, Any], report: Report) -> Any:
+    """Use the visitor's own model from now on. params: file, a Blob; name, of the file.
+
+    The former model stays in use when this one cannot be read, converted or compiled.
+    """
+    name = str(params["name"])
+
+    async def progress(done: int, total: int) -> None:
+        await report("convert", done, total)
+
+    model = await brought.read_model(params["file"], name, progress)
+    await report("compile", 0, 1)
+    await _open(service, model, PurePosixPath(name).stem)
+    answer = await info(service, {}, report)
+    answer["notes"]["model"] = f"{name} of this device, until this page is closed"
+    return answer
+
+
+async def _open(service: Service, model: Model, name: str) -> None:
+    """Compile a model as was asked for, and only then let the former one go."""
+    threads = service.choice["threads"]
+    backend = service.choice["backend"]
+    session = await open_session(model, name=name, backend=backend, threads=threads)
+    if threads not in (None, session.threads):
+        why = _notes(session).get("threads", "no more can be had")
+        session.close()
         raise BackendError(
-            f"{service.session.backend} runs {service.session.threads} thread(s) here, not "
-            f"{threads}: {_notes(service.session).get('threads', 'no more can be had')}",
+            f"{session.backend} runs {session.threads} thread(s) here, not {threads}: {why}",
             remedy="leave the number of threads to Offcut",
         )
-    return await info(service, {}, report)
+    former, service.session = service.session, session
+    if former:
+        former.close()
 
 
 @method
