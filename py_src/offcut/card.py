@@ -28,7 +28,8 @@ A card is a TOML file in models/; it covers every variant (quantization level) o
     file, bytes, sha256, scheme
     floor = { mae = 0.0015, iou = 0.99 }    # against float32; a test holds the file to it
 
-Each model file also carries [input], [output] and the names, so that a file is usable alone.
+Each model file also carries [input], [output] and the names, so that a file is usable alone, and
+under "made" the variant's name and the steps that made it.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class ModelCard:
         }
         if self.float32:
             made["quantization"] = {"float32": list(self.float32)}
+        if "made" in self.document:
+            made["made"] = self.document["made"]
         return made
 
 

@@ -1,38 +1,48 @@
-"""The model file: safetensors layout, with the graph and the card as JSON in its metadata.
+"""The model file: safetensors layout, small, and strict in what it accepts.
 
     8 bytes     little-endian length n of the header, n <= 1 MiB
     n bytes     JSON object:
-                "__metadata__" -> {"format": "offcut-1", "card", "graph", "tensors", "ranges"}
-                "<weight>/<part>" -> {"dtype", "shape", "data_offsets": [begin, end]}
-    the rest    the parts' bytes, little-endian, row-major; the offsets cover them exactly
+                "__metadata__" -> {"format": "offcut-2", "card", "graph", "weights", "codes"}
+                "<column>" -> {"dtype", "shape", "data_offsets": [begin, end]}
+    the rest    the columns' bytes, little-endian; the offsets cover them exactly
 
-Metadata values are strings (JSON inside JSON), as safetensors demands, so that any viewer opens it.
+A column holds one part of every weight that has it, flat, one weight after another:
+"values.float32" are all float32 values. Parts of 8 bits are not columns but, in the
+same order, the symbols of one entropy-coded stream (rans.py): the columns "codes.words",
+"codes.states" and "codes.tables". "ranges" (n, 2) holds a value's low and high, row by row.
+
+Metadata values are strings (JSON inside JSON), as safetensors demands, so that any viewer opens it:
+
+    card        names, licence, input and output; how the weights were quantized
+    graph       see graph_text.py
+    weights     {"schemes": [...], "used": [per weight, its scheme's number]}
+    codes       {"tables": [per coded part, its table's number]}
+
 Reading is strict: whatever is not exactly as above is a ModelFormatError; nothing in it is code.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from offcut import card as cards
+from offcut import coding, graph_text, rans
 from offcut.card import ModelCard
 from offcut.errors import ModelFormatError
-from offcut.graph import Graph, Node, Shape
+from offcut.graph import Graph, Shape
 from offcut.ops.shapes import check_shapes
-from offcut.quant import QuantizedTensor
+from offcut.quant import QuantizedTensor, part_shapes
 
 __all__ = ["Model", "read", "write"]
 
 MAX_HEADER = 1 << 20
-MAX_TENSORS = 10_000
-FORMAT = "offcut-1"
-DTYPES = {"F32": "float32", "F16": "float16", "I8": "int8", "U8": "uint8", "I32": "int32"}
+FORMAT = "offcut-2"
+DTYPES = {"F32": "float32", "F16": "float16", "U8": "uint8", "U16": "uint16", "U32": "uint32"}
 MALFORMED = (  # what reading JSON of another form raises
     ArithmeticError,
     AttributeError,
@@ -42,6 +52,8 @@ MALFORMED = (  # what reading JSON of another form raises
     ValueError,
 )
 NAMES = {numpy_name: name for name, numpy_name in DTYPES.items()}
+CODED = ("int8", "uint8")
+Columns = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,49 +88,82 @@ class Model:
 def write(model: Model) -> bytes:
     """Return the model file's bytes; the same model gives the same bytes."""
     model.check()
-    header: dict[str, Any] = {"__metadata__": _metadata(model)}
+    names = model.graph.weight_names
+    coded, tables, used = _coded([model.weights[name] for name in names])
+    header: dict[str, Any] = {"__metadata__": _metadata(model, names, used)}
+    columns = _columns(model, names) | _code_columns(rans.encode(coded, tables, used))
     blobs: list[bytes] = []
     at = 0
-    # Largest alignment first, so that every part is aligned for np.frombuffer.
-    parts = [
-        (f"{name}/{key}", part)
-        for name, tensor in model.weights.items()
-        for key, part in tensor.parts.items()
-    ]
-    for key, part in sorted(parts, key=lambda item: -item[1].itemsize):
-        blob = np.ascontiguousarray(part).astype(part.dtype.newbyteorder("<")).tobytes()
-        offsets = [at, at + len(blob)]
+    # Largest alignment first, so that every column is aligned for np.frombuffer.
+    for key, column in sorted(columns.items(), key=lambda item: (-item[1].itemsize, item[0])):
+        blob = column.astype(column.dtype.newbyteorder("<")).tobytes()
         header[key] = {
-            "dtype": NAMES[part.dtype.name],
-            "shape": list(part.shape),
-            "data_offsets": offsets,
+            "dtype": NAMES[column.dtype.name],
+            "shape": list(column.shape),
+            "data_offsets": [at, at + len(blob)],
         }
         blobs.append(blob)
-        at = offsets[1]
+        at += len(blob)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=True).encode()
     text += b" " * (-len(text) % 64)
     return len(text).to_bytes(8, "little") + text + b"".join(blobs)
 
 
-def _metadata(model: Model) -> dict[str, str]:
-    graph = model.graph
+def _metadata(model: Model, names: Sequence[str], used: Sequence[int]) -> dict[str, str]:
+    schemes = list(dict.fromkeys(model.weights[name].scheme for name in names))
     values = {
         "card": model.card.to_metadata(),
-        "graph": {
-            "inputs": graph.inputs,
-            "outputs": graph.outputs,
-            "nodes": [[n.op, n.inputs, n.outputs, dict(n.attributes)] for n in graph.nodes],
-            "shapes": dict(graph.shapes),
+        "graph": graph_text.to_document(model.graph),
+        "weights": {
+            "schemes": schemes,
+            "used": [schemes.index(model.weights[name].scheme) for name in names],
         },
-        "tensors": {name: [t.scheme, t.shape] for name, t in model.weights.items()},
-        "ranges": dict(model.ranges),
+        "codes": {"tables": list(used)},
     }
     dumped = {key: json.dumps(value, separators=(",", ":")) for key, value in values.items()}
     return {"format": FORMAT} | dumped
 
 
+def _coded(
+    tensors: Sequence[QuantizedTensor],
+) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
+    """Return the parts of 8 bits as symbols, the tables, and which part uses which."""
+    parts = [
+        coding.symbols(part)
+        for tensor in tensors
+        for part in _in_order(tensor).values()
+        if part.dtype.name in CODED
+    ]
+    return parts, *coding.choose_tables(parts)
+
+
+def _in_order(tensor: QuantizedTensor) -> Mapping[str, np.ndarray]:
+    """Return the parts in the scheme's order, whatever the order they were made in."""
+    return {key: tensor.parts[key] for key in part_shapes(tensor.scheme, tensor.shape, "")}
+
+
+def _columns(model: Model, names: Sequence[str]) -> dict[str, np.ndarray]:
+    found: dict[str, list[np.ndarray]] = {}
+    for name in names:
+        for key, part in _in_order(model.weights[name]).items():
+            if part.dtype.name not in CODED:
+                found.setdefault(f"{key}.{part.dtype.name}", []).append(part.reshape(-1))
+    columns = {key: np.concatenate(parts) for key, parts in found.items()}
+    if model.ranges:
+        values = graph_text.value_names(model.graph)
+        none = (np.nan, np.nan)
+        rows = [model.ranges.get(name, none) for name in values]
+        columns["ranges"] = np.array(rows, np.float32)
+    return columns
+
+
+def _code_columns(stream: rans.Stream) -> dict[str, np.ndarray]:
+    columns = {"words": stream.words, "states": stream.states, "tables": stream.tables}
+    return {f"codes.{key}": column for key, column in columns.items() if len(stream.tables)}
+
+
 def read(data: bytes | memoryview, where: str) -> Model:
-    """Read a model file; the weights are views into `data`. Raises ModelFormatError.
+    """Read a model file; the float weights are views into `data`. Raises ModelFormatError.
 
     where: the name to use in errors.
     """
@@ -140,27 +185,27 @@ def _read(data: memoryview, where: str) -> Model:
     header = json.loads(bytes(data[8 : 8 + size]), object_pairs_hook=_no_duplicates)
     meta = header.pop("__metadata__")
     if meta["format"] != FORMAT:
-        raise ModelFormatError(f"{where}: format is {meta['format']!r}, expected {FORMAT!r}")
-    if len(header) > MAX_TENSORS:
-        raise ModelFormatError(f"{where}: {len(header)} tensors, at most {MAX_TENSORS}")
-    arrays = _arrays(header, data[8 + size :], where)
+        raise ModelFormatError(
+            f"{where}: format is {meta['format']!r}, expected {FORMAT!r}",
+            remedy="convert the model again with this version",
+        )
+    columns = _read_columns(header, data[8 + size :], where)
     loaded = {
         key: json.loads(meta[key], object_pairs_hook=_no_duplicates)
-        for key in ("card", "graph", "tensors", "ranges")
+        for key in ("card", "graph", "weights", "codes")
     }
-    return Model(
-        graph=_graph(loaded["graph"]),
-        weights=_tensors(loaded["tensors"], arrays),
+    graph = graph_text.from_document(loaded["graph"])
+    graph.check()
+    ranges = columns.pop("ranges", None)
+    model = Model(
+        graph=graph,
+        weights=_weights(graph, loaded["weights"], loaded["codes"]["tables"], columns),
         card=cards.from_document(loaded["card"], where),
-        ranges={str(name): _range(value) for name, value in loaded["ranges"].items()},
+        ranges={} if ranges is None else _ranges(graph, ranges),
     )
-
-
-def _range(value: Any) -> tuple[float, float]:
-    low, high = map(float, value)
-    if not -math.inf < low <= high < math.inf:
-        raise ModelFormatError(f"range {value!r}: expected a least and a largest number")
-    return low, high
+    if columns:
+        raise ModelFormatError(f"{where}: column {min(columns)} belongs to no weight")
+    return model
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -170,66 +215,94 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keys
 
 
-def _arrays(header: dict[str, Any], data: memoryview, where: str) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
+def _read_columns(header: dict[str, Any], data: memoryview, where: str) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
     at = 0
     for key, row in sorted(header.items(), key=lambda item: list(item[1]["data_offsets"])):
         begin, end = row["data_offsets"]
-        shape = _shape(row["shape"])
+        shape = graph_text.shape_of(row["shape"])
         dtype = np.dtype(DTYPES[row["dtype"]]).newbyteorder("<")
         count = 1
         for extent in shape:
             count *= extent
         if begin != at or end - begin != count * dtype.itemsize or end > len(data):
             raise ModelFormatError(f"{where}: {key} at [{begin}, {end}) leaves a gap or overlaps")
-        arrays[key] = np.frombuffer(data[begin:end], dtype).reshape(shape)
+        columns[key] = np.frombuffer(data[begin:end], dtype).reshape(shape)
         at = end
     if at != len(data):
-        raise ModelFormatError(f"{where}: {len(data) - at} bytes after the last tensor")
-    return arrays
+        raise ModelFormatError(f"{where}: {len(data) - at} bytes after the last column")
+    return columns
 
 
-def _shape(value: Any) -> Shape:
-    if not all(type(extent) is int and extent >= 0 for extent in value):
-        raise ModelFormatError(f"shape {value!r}: expected whole numbers from 0")
-    return tuple(value)
+def _weights(
+    graph: Graph, schemes: Any, tables: Any, columns: dict[str, np.ndarray]
+) -> dict[str, QuantizedTensor]:
+    """Cut the columns, which are removed, and the coded stream into the weights' parts."""
+    names = graph.weight_names
+    chosen = [str(schemes["schemes"][number]) for number in _numbers(schemes["used"])]
+    wanted = [
+        part_shapes(scheme, graph.shapes[name], name)
+        for name, scheme in zip(names, chosen, strict=True)
+    ]
+    lengths = [
+        _count(shape) for parts in wanted for dtype, shape in parts.values() if dtype in CODED
+    ]
+    symbols = iter(_decoded(columns, lengths, _numbers(tables)))
+    used: dict[str, int] = {}
+    weights: dict[str, QuantizedTensor] = {}
+    for name, scheme, parts in zip(names, chosen, wanted, strict=True):
+        made: dict[str, np.ndarray] = {}
+        for key, (dtype, shape) in parts.items():
+            if dtype in CODED:
+                flat = coding.from_symbols(next(symbols), dtype)
+            else:
+                column = f"{key}.{dtype}"
+                first = used.get(column, 0)
+                flat = columns[column][first : first + _count(shape)]
+                used[column] = first + _count(shape)
+            made[key] = flat.reshape(shape)
+        weights[name] = QuantizedTensor(scheme, graph.shapes[name], made)
+    for key, taken in used.items():
+        if columns[key].shape != (taken,) or columns[key].dtype.name != key.rpartition(".")[2]:
+            raise ModelFormatError(f"column {key}: {columns[key].shape}, the weights take {taken}")
+        del columns[key]
+    return weights
 
 
-def _graph(value: Any) -> Graph:
-    nodes = tuple(
-        Node(str(op), _names(inputs), _names(outputs), {k: _attribute(v) for k, v in rest.items()})
-        for op, inputs, outputs, rest in value["nodes"]
-    )
-    return Graph(
-        nodes=nodes,
-        inputs=_names(value["inputs"]),
-        outputs=_names(value["outputs"]),
-        shapes={str(name): _shape(shape) for name, shape in value["shapes"].items()},
-    )
+def _decoded(
+    columns: dict[str, np.ndarray], lengths: Sequence[int], used: Sequence[int]
+) -> list[np.ndarray]:
+    if not lengths:
+        return []
+    words, states, tables = (columns.pop(f"codes.{key}") for key in ("words", "states", "tables"))
+    kinds = (words.dtype.name, states.dtype.name, tables.dtype.name)
+    if kinds != ("uint16", "uint32", "uint8") or {words.ndim, states.ndim, tables.ndim} != {1}:
+        raise ModelFormatError(f"coded weights: columns are {kinds}, of one axis each")
+    return rans.decode(rans.Stream(words, states, tables), lengths, used)
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ModelFormatError(f"{value!r}: expected a list of names")
-    return tuple(value)
+def _numbers(value: Any) -> list[int]:
+    if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
+        raise ModelFormatError("metadata: expected a list of whole numbers from 0")
+    return value
 
 
-def _attribute(value: Any) -> Any:
-    if isinstance(value, list) and all(type(item) in (int, float) for item in value):
-        return tuple(value)
-    if type(value) in (int, float, str):
-        return value
-    raise ModelFormatError(f"attribute {value!r}: expected a number, a string or a list of numbers")
+def _count(shape: Shape) -> int:
+    count = 1
+    for extent in shape:
+        count *= extent
+    return count
 
 
-def _tensors(value: Any, arrays: dict[str, np.ndarray]) -> dict[str, QuantizedTensor]:
-    parts: dict[str, dict[str, np.ndarray]] = {str(name): {} for name in value}
-    for key, array in arrays.items():
-        name, _, part = key.rpartition("/")
-        if name not in parts:
-            raise ModelFormatError(f"tensor {key} belongs to no weight")
-        parts[name][part] = array
+def _ranges(graph: Graph, rows: np.ndarray) -> dict[str, tuple[float, float]]:
+    names = graph_text.value_names(graph)
+    if rows.shape != (len(names), 2) or rows.dtype.name != "float32":
+        raise ModelFormatError(f"ranges: {rows.shape}, the graph has {len(names)} values")
+    known = ~np.isnan(rows).all(axis=1)
+    if not (np.isfinite(rows[known]).all() and (rows[known, 0] <= rows[known, 1]).all()):
+        raise ModelFormatError("ranges: expected a least and a largest number each")
     return {
-        name: QuantizedTensor(str(scheme), _shape(shape), parts[name])
-        for name, (scheme, shape) in value.items()
+        name: (float(low), float(high))
+        for name, (low, high), there in zip(names, rows, known, strict=True)
+        if there
     }

@@ -1,14 +1,14 @@
 """Every exception that Offcut raises on purpose.
 
-    OffcutError                 base: message, and a remedy where there is one
-    ├── ImageError              the photo cannot be read, is damaged, or is too large
-    ├── ModelFormatError        a model file, card or graph breaks its format
-    ├── UnsupportedOperatorError    a graph needs an operator or attribute that nobody implements
-    ├── UnknownModelError       no model of that name
-    ├── BackendError            a backend that was asked for cannot be had, or failed
-    ├── DownloadError           a file could not be fetched
-    │   └── IntegrityError      a file was fetched, but its bytes are not the expected ones
-    └── Cancelled               the caller asked to stop
+OffcutError                 base: message, and a remedy where there is one
+├── ImageError              the photo cannot be read, is damaged, or is too large
+├── ModelFormatError        a model file, card or graph breaks its format
+├── UnsupportedOperatorError    a graph needs an operator or attribute that nobody implements
+├── UnknownModelError       no model of that name
+├── BackendError            a backend that was asked for cannot be had, or failed
+├── DownloadError           a file could not be fetched
+│   └── IntegrityError      a file was fetched, but its bytes are not the expected ones
+└── Cancelled               the caller asked to stop
 """
 
 from __future__ import annotations

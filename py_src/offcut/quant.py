@@ -1,6 +1,17 @@
 """Quantized tensors: arrays named parts, and the table of schemes that says how to decode them.
 
 A new scheme is one row of SCHEMES. Notation: a weight of shape (o, ...) is seen as a matrix (o, k).
+Every scheme but the floats stores `q`, 8 bits a weight in memory; the file codes it by its entropy
+(see container.py), so that few levels mean few bytes without packing bits.
+
+Parts of the schemes besides q (o, k):
+
+    scale   float32 (1,) or (o,), or uint8 codes (o,) or (o, groups) of small floats: times `unit`
+    unit    float32 (1,): what a small float's code 0 stands for
+    levels  float32 (16,): the values that q counts through, rising
+
+A small float has four bits each of exponent and mantissa; code u is
+(1 + (u mod 16) / 16) * 2^(u div 16).
 """
 
 from __future__ import annotations
@@ -13,21 +24,44 @@ import numpy as np
 from offcut.errors import ModelFormatError
 from offcut.graph import Shape
 
-__all__ = ["ALL", "SCHEMES", "Parts", "QuantizedTensor", "Scheme", "float_tensor"]
+__all__ = [
+    "ALL",
+    "NF4",
+    "SCHEMES",
+    "PartShapes",
+    "Parts",
+    "QuantizedTensor",
+    "Scheme",
+    "float_tensor",
+    "small_floats",
+]
 
 Parts = Mapping[str, np.ndarray]
+PartShapes = Mapping[str, tuple[str, Shape]]  # part name -> numpy dtype name, shape
 ALL = slice(None)
+
+# The values that split a normal distribution into 16 equally likely parts, 0 among them.
+# Source: NormalFloat of QLoRA (Dettmers et al. 2023, arXiv 2305.14314, appendix E).
+NF4 = np.array(
+    [
+        *(-1.0, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0.0),
+        *(0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.5626170, 0.72295684, 1.0),
+    ],
+    np.float32,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a tensor is stored: the dtype of each part, and how to get float32 rows back."""
+    """How a tensor is stored, and how to get float32 rows back."""
 
     name: str
     title: str
-    parts: Mapping[str, str]  # part name -> numpy dtype name
+    parts: Callable[[int, int], PartShapes]  # of a matrix (o, k)
     decode: Callable[[Parts, slice], np.ndarray]  # -> float32 (rows, k)
-    check: Callable[[Parts, int, int], bool]  # (parts, o, k) -> are the shapes right
+    lowest: int = 0  # value of q that the first level has
+    levels: int = 0  # how many values q takes; 0 for floats
+    group: int = 0  # weights of a row that share a scale; 0: the whole row
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +74,7 @@ class QuantizedTensor:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all parts."""
+        """Bytes of all parts in memory."""
         return sum(part.nbytes for part in self.parts.values())
 
     def decode(self, rows: slice = ALL) -> np.ndarray:
@@ -50,61 +84,102 @@ class QuantizedTensor:
 
     def check(self, name: str) -> None:
         """Raise ModelFormatError unless parts, shapes and values are as the scheme says."""
-        scheme = SCHEMES.get(self.scheme)
-        if scheme is None:
-            raise ModelFormatError(
-                f"{name}: scheme is {self.scheme!r}, known are {', '.join(SCHEMES)}",
-                remedy="update Offcut, or convert the model again",
-            )
-        if {key: part.dtype.name for key, part in self.parts.items()} != dict(scheme.parts):
-            got = {key: part.dtype.name for key, part in self.parts.items()}
-            raise ModelFormatError(f"{name}: parts are {got}, {scheme.name} has {scheme.parts}")
-        o = self.shape[0] if self.shape else 1
-        k = int(np.prod(self.shape[1:], dtype=object)) if self.shape else 1
-        if not scheme.check(self.parts, o, k):
-            shapes = {key: part.shape for key, part in self.parts.items()}
-            raise ModelFormatError(f"{name}: parts {shapes} do not fit the shape {self.shape}")
+        want = dict(part_shapes(self.scheme, self.shape, name))
+        got = {key: (part.dtype.name, part.shape) for key, part in self.parts.items()}
+        if got != want:
+            raise ModelFormatError(f"{name}: parts are {got}, {self.scheme} has {want}")
         for key, part in self.parts.items():
             if part.dtype.kind == "f" and not np.isfinite(part).all():
                 raise ModelFormatError(f"{name}/{key}: holds a value that is not finite")
+        scheme, q = SCHEMES[self.scheme], self.parts.get("q")
+        if q is not None and q.size:
+            if int(q.min()) < scheme.lowest or int(q.max()) >= scheme.lowest + scheme.levels:
+                raise ModelFormatError(f"{name}/q: holds a value that {scheme.name} does not have")
 
 
-def _decode_float32(parts: Parts, rows: slice) -> np.ndarray:
-    return parts["values"][rows]
+def part_shapes(scheme: str, shape: Shape, name: str) -> PartShapes:
+    """Return what the parts of a weight must be. Raises ModelFormatError for an unknown scheme."""
+    if scheme not in SCHEMES:
+        raise ModelFormatError(
+            f"{name}: scheme is {scheme!r}, known are {', '.join(SCHEMES)}",
+            remedy="update Offcut, or convert the model again",
+        )
+    k = 1
+    for extent in shape[1:]:
+        k *= extent
+    return SCHEMES[scheme].parts(shape[0] if shape else 1, k)
 
 
-def _decode_float16(parts: Parts, rows: slice) -> np.ndarray:
-    return parts["values"][rows].astype(np.float32)
+def small_floats(codes: np.ndarray) -> np.ndarray:
+    """Return the values of uint8 codes of small floats, float32; see the module."""
+    mantissa = (codes & 15).astype(np.float32) * np.float32(1 / 16) + np.float32(1)
+    return np.ldexp(mantissa, (codes >> 4).astype(np.int32))
 
 
-def _decode_int8_channel(parts: Parts, rows: slice) -> np.ndarray:
-    return np.multiply(parts["q"][rows], parts["scale"][rows, None], dtype=np.float32)
+def _floats(name: str) -> Scheme:
+    def parts(o: int, k: int) -> PartShapes:
+        return {"values": (name, (o, k))}
+
+    return Scheme(
+        name, name, parts, lambda p, rows: p["values"][rows].astype(np.float32, copy=False)
+    )
+
+
+def _integers(name: str, title: str, rows_scaled: bool) -> Scheme:
+    """Return int8 with float32 scales, for each row or for all."""
+
+    def parts(o: int, k: int) -> PartShapes:
+        return {"q": ("int8", (o, k)), "scale": ("float32", (o if rows_scaled else 1,))}
+
+    def decode(parts: Parts, rows: slice) -> np.ndarray:
+        scale = parts["scale"][rows, None] if rows_scaled else parts["scale"]
+        return np.multiply(parts["q"][rows], scale, dtype=np.float32)
+
+    return Scheme(name, title, parts, decode, -128, 256)
+
+
+def _grouped(
+    name: str, title: str, *, lowest: int, levels: int, group: int = 0, table: int = 0
+) -> Scheme:
+    """Return a scheme with scales in small floats; table: levels that a tensor brings along."""
+    fixed = NF4 if name.startswith("nf4") else None
+    dtype = "int8" if lowest < 0 else "uint8"
+
+    def parts(o: int, k: int) -> PartShapes:
+        scales = (o, -(-k // group)) if group else (o,)
+        made: dict[str, tuple[str, Shape]] = {"q": (dtype, (o, k)), "scale": ("uint8", scales)}
+        made["unit"] = ("float32", (1,))
+        return made | ({"levels": ("float32", (table,))} if table else {})
+
+    def decode(parts: Parts, rows: slice) -> np.ndarray:
+        q = parts["q"][rows]
+        known = parts["levels"] if table else fixed
+        values = q.astype(np.float32) if known is None else known[q]  # (rows, k)
+        scale = small_floats(parts["scale"][rows]) * parts["unit"]
+        if group:
+            scale = np.repeat(scale, group, axis=1)[:, : q.shape[1]]
+        else:
+            scale = scale[:, None]
+        values *= scale
+        return values
+
+    return Scheme(name, title, parts, decode, lowest, levels, group)
 
 
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
-        Scheme(
-            "float32",
-            "float32",
-            {"values": "float32"},
-            _decode_float32,
-            lambda parts, o, k: parts["values"].shape == (o, k),
+        _floats("float32"),
+        _floats("float16"),
+        _integers("int8-per-tensor", "int8, one scale", False),
+        _integers("int8-per-channel", "int8, one scale per output channel", True),
+        _grouped("int4-group-32", "4 bits, a scale per 32", lowest=-8, levels=16, group=32),
+        _grouped("int3-group-16", "3 bits, a scale per 16", lowest=-4, levels=8, group=16),
+        _grouped("nf4-group-32", "16 normal levels, a scale per 32", lowest=0, levels=16, group=32),
+        _grouped(
+            "codebook-16", "16 levels of its own, a scale per row", lowest=0, levels=16, table=16
         ),
-        Scheme(
-            "float16",
-            "float16",
-            {"values": "float16"},
-            _decode_float16,
-            lambda parts, o, k: parts["values"].shape == (o, k),
-        ),
-        Scheme(
-            "int8-per-channel",
-            "int8, one scale per output channel",
-            {"q": "int8", "scale": "float32"},
-            _decode_int8_channel,
-            lambda parts, o, k: parts["q"].shape == (o, k) and parts["scale"].shape == (o,),
-        ),
+        _grouped("step", "even steps, a scale per row, entropy-coded", lowest=-128, levels=256),
     )
 }
 

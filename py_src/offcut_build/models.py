@@ -81,7 +81,7 @@ def _source(tree: Tree, card: ModelCard) -> bytes:
 
 
 def _calibrate(tree: Tree, card: ModelCard, source: bytes, folder: Path) -> None:
-    from offcut.convert.commands import calibrate_photos, source_draft
+    from offcut.convert.commands import calibrate_photos, read_photos, source_draft
 
     photos = sorted(path for path in folder.iterdir() if path.is_file())
     draft = source_draft(source, card, card.name)
@@ -90,7 +90,7 @@ def _calibrate(tree: Tree, card: ModelCard, source: bytes, folder: Path) -> None
         if done % 8 == 0 or done == of:
             say(f"  {done} of {of} photos")
 
-    data = calibrate_photos(draft, card.input, photos, report)
+    data = calibrate_photos(draft, read_photos(photos, card.input), report)
     stamp.put(tree.models / card.document["quantization"]["statistics"], data)
 
 

@@ -66,7 +66,7 @@ def test_a_row_is_read_with_its_sources_in_order(tmp_path: Path) -> None:
         ("{ url =", "{ ftp =", "ftp"),
         (', member = "package/thing.bin"', "", "npm"),
         ('"4", member', '"4", folder', "pypi"),
-        ("https://example.org/thing.bin\" }", 'x", npm = "y" }', "url"),
+        ('https://example.org/thing.bin" }', 'x", npm = "y" }', "url"),
         ("[[asset]]", "[[asset]", "TOML"),
         ('arch = "b"\n', "", "arch"),
     ],

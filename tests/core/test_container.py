@@ -29,7 +29,7 @@ def tiny() -> Model:
         "int8-per-channel",
         (2, 3, 1, 1),
         {
-            "q": np.array([[1, -2, 3], [127, 0, -128]], np.int8),
+            "q": np.array([[1, -2, 3], [127, 0, -127]], np.int8),
             "scale": np.array([0.5, 0.25], np.float32),
         },
     )
@@ -77,7 +77,7 @@ def test_what_is_written_is_read_back() -> None:
     assert back.graph == model.graph
     assert back.ranges == model.ranges
     assert back.card.input == model.card.input
-    assert back.weights["w"].decode().ravel().tolist() == [0.5, -1, 1.5, 31.75, 0, -32]
+    assert back.weights["w"].decode().ravel().tolist() == [0.5, -1, 1.5, 31.75, 0, -31.75]
     assert container.write(back) == data
 
 
@@ -93,7 +93,7 @@ def test_decoding_some_rows_equals_those_rows_of_all() -> None:
         (lambda d: b"", "not a model file, or cut"),
         (lambda d: (1 << 40).to_bytes(8, "little") + d[8:], "not a model file, or cut"),
         (lambda d: d[:-1], "leaves a gap or overlaps"),
-        (lambda d: d + b"\0", "after the last tensor"),
+        (lambda d: d + b"\0", "after the last column"),
         (lambda d: with_header(d, b"{]"), "malformed"),
         (lambda d: with_header(d, b'{"a": 1, "a": 2}'), "twice"),
         (lambda d: with_header(d, b"[]"), "malformed"),
@@ -110,13 +110,15 @@ def test_damaged_bytes_are_refused(damage: Callable[[bytes], bytes], message: st
     [
         (lambda h: h["__metadata__"].update(format="offcut-99"), "format is"),
         (lambda h: h["__metadata__"].pop("card"), "malformed"),
-        (lambda h: h["w/q"].update(shape=[3, 2]), "do not fit"),
-        (lambda h: h["w/q"].update(shape=[2, 4]), "gap or overlaps"),
-        (lambda h: h["w/q"].update(shape=[-2, -3]), "whole numbers"),
-        (lambda h: h["w/q"].update(dtype="U8"), "parts are"),
-        (lambda h: h["w/q"].update(dtype="X9"), "malformed"),
-        (lambda h: h["w/scale"].update(data_offsets=[4, 12]), "gap or overlaps"),
-        (lambda h: h.update({"other/q": h.pop("w/q")}), "belongs to no weight"),
+        (lambda h: h["scale.float32"].update(shape=[2, 1]), "the weights take 2"),
+        (lambda h: h["scale.float32"].update(shape=[3]), "gap or overlaps"),
+        (lambda h: h["scale.float32"].update(shape=[-2]), "whole numbers"),
+        (lambda h: h["scale.float32"].update(dtype="U32"), "the weights take 2"),
+        (lambda h: h["scale.float32"].update(dtype="X9"), "malformed"),
+        (lambda h: h["values.float32"].update(data_offsets=[12, 20]), "gap or overlaps"),
+        (lambda h: h.update(other=h.pop("scale.float32")), "malformed"),
+        (lambda h: h["codes.states"].update(dtype="F32"), "columns are"),
+        (lambda h: h["ranges"].update(shape=[4]), "the graph has 2 values"),
     ],
 )
 def test_a_header_that_lies_is_refused(
@@ -129,13 +131,18 @@ def test_a_header_that_lies_is_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda g: g["nodes"][0][1].__setitem__(1, "z"), "z: shape is None"),
-        (lambda g: g["nodes"].append(g["nodes"][0]), "second time"),
-        (lambda g: g.update(outputs=["nowhere"]), "no node makes it"),
-        (lambda g: g["shapes"].pop("y"), "positive static sizes"),
-        (lambda g: g["shapes"].update(w=[2, 3, 1, 2]), "the graph says"),
-        (lambda g: g["nodes"][0].__setitem__(3, {"a": {"b": 1}}), "expected a number"),
-        (lambda g: g.update(inputs="x"), "list of names"),
+        (lambda g: g["nodes"][0].__setitem__(1, 9), "number 9"),
+        (lambda g: g["nodes"][0].__setitem__(1, -2), "number -2"),
+        (lambda g: g["nodes"][0].__setitem__(0, 1), "number 1"),
+        (lambda g: g["nodes"][0].__setitem__(1, 1), "reads y before it is made"),
+        (lambda g: g["nodes"][0].__setitem__(2, 3), "order of first use"),
+        (lambda g: g["nodes"].append(g["nodes"][0]), "before it is made"),
+        (lambda g: g.update(outputs=[7]), "number 7"),
+        (lambda g: g["sizes"].pop(), "number 3"),
+        (lambda g: g["shapes"].__setitem__(1, [2, 0, 1, 1]), "positive static sizes"),
+        (lambda g: g["names"].update({"1": "x"}), "sizes for"),
+        (lambda g: g["kinds"][0].__setitem__(1, {"a": {"b": 1}}), "expected a number"),
+        (lambda g: g.update(inputs="xy"), "before it is made"),
     ],
 )
 def test_a_graph_that_does_not_fit_is_refused(
@@ -161,3 +168,32 @@ def test_any_flipped_byte_ends_in_a_model_or_a_named_error(at: int, flip: int) -
         container.read(bytes(data), "flipped")
     except ModelFormatError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(codes='{"tables":[5]}'), "parts name others"),
+        (lambda m: m.update(codes='{"tables":[]}'), "parts name others"),
+        (lambda m: m.update(codes='{"tables":[-1]}'), "whole numbers"),
+        (lambda m: m.update(weights='{"schemes":["int2"],"used":[0,0]}'), "known are"),
+        (lambda m: m.update(weights='{"schemes":["float32"],"used":[0]}'), "malformed"),
+        (lambda m: m.update(weights='{"schemes":["float32"],"used":[0,1]}'), "malformed"),
+    ],
+)
+def test_metadata_that_does_not_fit_is_refused(
+    change: Callable[[dict[str, str]], object], message: str
+) -> None:
+    with pytest.raises(ModelFormatError, match=message):
+        container.read(changed(lambda header: change(header["__metadata__"])), "misfit")
+
+
+def test_a_weight_beyond_its_schemes_levels_is_refused() -> None:
+    shape = (1, 2, 1, 1)
+    parts = {
+        "q": np.array([[0, 8]], np.int8),
+        "scale": np.zeros((1, 1), np.uint8),
+        "unit": np.ones(1, np.float32),
+    }
+    with pytest.raises(ModelFormatError, match="does not have"):
+        QuantizedTensor("int4-group-32", shape, parts).check("w")

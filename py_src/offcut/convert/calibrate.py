@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from offcut.backends.reference import run_node
+from offcut.convert import forward
 from offcut.convert.draft import Draft
 from offcut.convert.statistics import ChannelStatistics, joined
 from offcut.errors import ModelFormatError
@@ -41,15 +41,8 @@ def _observe(
     graph: Graph, weights: Mapping[str, np.ndarray], x: np.ndarray
 ) -> Iterable[tuple[str, np.ndarray]]:
     """Yield name and moments of each value while running the graph on one photo."""
-    last_uses = graph.last_uses()
-    values = {graph.inputs[0]: x}
     yield graph.inputs[0], _moments(x)
-    for at, node in enumerate(graph.nodes):
-        operands = [values.get(name, weights.get(name)) for name in node.inputs]
-        y = values[node.name] = run_node(node, operands)
-        for name in node.inputs:
-            if last_uses.get(name) == at:
-                values.pop(name, None)
+    for node, y in forward.run(graph, weights.__getitem__, x):
         if y.ndim == 4 and node.op != "Concat":
             yield node.name, _moments(y)
 

@@ -3,16 +3,20 @@
 source_draft    read, trace and fuse
 calibrate_photos    the statistics file of a folder of photos
 quantize_model  a variant of a card, from source and statistics
+quantize_file   any ONNX or float32 model file, by a recipe and a folder of photos
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from offcut import container
 from offcut.card import InputSpec, ModelCard
 from offcut.container import Model
 from offcut.convert.calibrate import attach, calibrate
@@ -21,6 +25,7 @@ from offcut.convert.fuse import fuse
 from offcut.convert.identify import Wishes, identify
 from offcut.convert.importer import check_source
 from offcut.convert.onnx_reader import OnnxModel, read_onnx
+from offcut.convert.recipes import Recipe, recipe
 from offcut.convert.statistics import read_statistics, write_statistics
 from offcut.convert.steps import finish, recorded, run_steps, steps_of
 from offcut.convert.trace import trace
@@ -29,13 +34,34 @@ from offcut.imaging import files
 from offcut.imaging.preprocess import preprocess
 
 __all__ = [
+    "Photos",
     "calibrate_photos",
     "plain_card",
+    "quantize_file",
     "quantize_model",
+    "read_photos",
     "source_draft",
 ]
 
 Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """Calibration photos: their sha256, and float32 network inputs (1, 3, h, w)."""
+
+    hashes: tuple[str, ...]
+    inputs: tuple[np.ndarray, ...]
+
+
+def quiet(done: int, of: int) -> None:
+    """Report nothing."""
+
+
+@contextmanager
+def silent(title: str) -> Iterator[Report]:
+    """Show no progress."""
+    yield quiet
 
 
 def source_draft(data: bytes, card: ModelCard, where: str) -> Draft:
@@ -53,34 +79,85 @@ def plain_card(name: str, model: OnnxModel) -> ModelCard:
     return identify(name, model, Wishes())
 
 
-def calibrate_photos(
-    draft: Draft, spec: InputSpec, photos: Sequence[Path], report: Report = lambda done, of: None
-) -> bytes:
+def calibrate_photos(draft: Draft, photos: Photos, report: Report = quiet) -> bytes:
     """Return the statistics file of the draft over the photos, in the order given."""
-    hashes: list[str] = []
+    statistics = calibrate(draft, photos.inputs, lambda done: report(done, len(photos.inputs)))
+    return write_statistics(statistics, photos.hashes)
 
-    def inputs() -> Iterator[np.ndarray]:
-        for path in photos:
-            data = _read(path)
-            hashes.append(hashlib.sha256(data).hexdigest())
-            yield preprocess(files.decode(data, path.name), spec)  # (1, 3, h, w)
 
-    statistics = calibrate(draft, inputs(), lambda done: report(done, len(photos)))
-    return write_statistics(statistics, hashes)
+def read_photos(paths: Sequence[Path], spec: InputSpec, report: Report = quiet) -> Photos:
+    """Decode photos and make network inputs of them. Raises ImageError for what is no photo."""
+    hashes, inputs = [], []
+    for done, path in enumerate(paths, 1):
+        data = _read(path)
+        hashes.append(hashlib.sha256(data).hexdigest())
+        inputs.append(preprocess(files.decode(data, path.name), spec))  # (1, 3, h, w)
+        report(done, len(paths))
+    return Photos(tuple(hashes), tuple(inputs))
 
 
 def quantize_model(
-    source: bytes, card: ModelCard, variant: str, statistics: bytes
+    source: bytes,
+    card: ModelCard,
+    variant: str,
+    statistics: bytes,
+    photos: Photos | None = None,
+    report: Report = quiet,
 ) -> tuple[Model, Draft]:
     """Return the card's `variant`, made by the steps that the card lists, and the final draft.
 
-    source: the ONNX file's bytes. statistics: the statistics file's. The same input gives the same
-    model, bit for bit, on any machine.
+    source: the ONNX file's bytes. statistics: the statistics file's. photos: for steps that need
+    more than statistics. The same input gives the same model, bit for bit; without such steps on
+    any machine.
     """
     draft = source_draft(source, card, f"{card.name}: source")
     known = read_statistics(statistics, f"{card.name}: statistics")
-    draft = run_steps(attach(draft, known), steps_of(card, variant))
-    return finish(draft, recorded(card, variant)), draft
+    draft = attach(draft, known)
+    if photos is not None:
+        draft = replace(draft, photos=photos.inputs)
+    draft = run_steps(draft, steps_of(card, variant), report)
+    return finish(draft, recorded(card, variant, steps_of(card, variant))), draft
+
+
+def quantize_file(
+    path: Path,
+    choice: Recipe,
+    photos: Sequence[Path],
+    card: ModelCard | None = None,
+    progress: Callable[[str], AbstractContextManager[Report]] = silent,
+) -> tuple[Model, Draft]:
+    """Return a quantized model of an ONNX file, or of a float32 model file, and the final draft.
+
+    photos: to calibrate with; a few dozen, of the kind that the model will see. card: see
+    convert_file; a model file brings its own.
+    """
+    steps = recipe(choice)
+    data = _read(path)
+    if path.suffix == ".safetensors":
+        model = container.read(data, path.name)
+        card, draft = model.card, Draft(model.graph, float_weights(model, path.name))
+    else:
+        card = card or plain_card(path.stem, read_onnx(data, path.name))
+        draft = source_draft(data, card, path.name)
+    with progress("Reading photos") as report:
+        read = read_photos(photos, card.input, report)
+    with progress("Calibrating") as report:
+        statistics = calibrate(draft, read.inputs, lambda done: report(done, len(photos)))
+    draft = replace(attach(draft, statistics), photos=read.inputs)
+    with progress("Quantizing") as report:
+        draft = run_steps(draft, steps, report)
+    return finish(draft, recorded(card, choice.scheme, steps)), draft
+
+
+def float_weights(model: Model, where: str) -> dict[str, np.ndarray]:
+    """Return a model's weights, float64. Raises ModelFormatError when they are quantized."""
+    schemes = {tensor.scheme for tensor in model.weights.values()} - {"float32", "float16"}
+    if schemes:
+        raise ModelFormatError(
+            f"{where}: its weights are {min(schemes)} already",
+            remedy="start from the float32 model, which `offcut convert` makes",
+        )
+    return {name: tensor.decode().astype(np.float64) for name, tensor in model.weights.items()}
 
 
 def _read(path: Path) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from offcut.convert.grids import Grid
 from offcut.convert.statistics import ChannelStatistics
 from offcut.graph import Graph, Node, Shape
 from offcut.quant import QuantizedTensor
@@ -19,13 +20,18 @@ class Draft:
     """A graph with float64 weights, so that no step's rounding hides in the next one's.
 
     statistics: per value, over the calibration photos; kept true by every step that changes a
-    value. rounded: the weights as they will be stored, once a rounding step has run.
+    value. photos: those photos as network inputs (1, 3, h, w), when they are at hand. grids: what
+    weights will be rounded to, a grid or the name of a scheme of floats; rounded: the weights as
+    they will be stored, once a rounding step has run, which keeps all weights from before as exact.
     """
 
     graph: Graph
     weights: Mapping[str, np.ndarray]
     statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict)
+    photos: Sequence[np.ndarray] = ()
+    grids: Mapping[str, Grid | str] = field(default_factory=dict)
     rounded: Mapping[str, QuantizedTensor] = field(default_factory=dict)
+    exact: Mapping[str, np.ndarray] = field(default_factory=dict)
     record: tuple[str, ...] = ()  # what each step did, for people
 
     def note(self, line: str) -> Draft:

@@ -1,4 +1,4 @@
-"""Round the weights of convolutions to a scheme's grid, and correct the biases for what that costs.
+"""Round the weights of convolutions to their grids, and correct the biases for what that costs.
 
 Methods of rounding:
 
@@ -14,98 +14,109 @@ Sums that decide a rounding run in a fixed order in float64: the result is the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from offcut.convert.calibrate import with_concats
 from offcut.convert.draft import Draft
+from offcut.convert.grids import Grid, choose_grid
 from offcut.errors import ModelFormatError
-from offcut.quant import QuantizedTensor, float_tensor
+from offcut.graph import Node
+from offcut.quant import SCHEMES, QuantizedTensor, float_tensor
 
-__all__ = ["GRIDS", "METHODS", "Grid", "correct_bias", "round_weights"]
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A scheme whose values are whole steps: how wide a row's step is, and the largest value."""
-
-    step: Callable[[np.ndarray], np.ndarray]  # w (o, k) -> float32 (o,)
-    largest: int
-    dtype: str
+__all__ = ["METHODS", "calibrate_weights", "correct_bias", "group_of", "round_weights"]
 
 
-def _channel_step(w: np.ndarray, largest: int) -> np.ndarray:
-    """Return the step with which each row's largest weight is the largest value."""
-    reach = np.abs(w).max(axis=1)
-    return np.where(reach > 0, reach / largest, 1.0).astype(np.float32)
+def round_nearest(w: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return the number of the level nearest to each of w (o, c, taps)."""
+    o, c, taps = w.shape
+    return grid.nearest(w.reshape(o, -1)).reshape(o, c, taps)
 
 
-GRIDS: dict[str, Grid] = {
-    "int8-per-channel": Grid(lambda w: _channel_step(w, 127), 127, "int8"),
-}
-
-
-def round_nearest(x: np.ndarray) -> np.ndarray:
-    """Round x (o, c, taps) to whole numbers."""
-    return np.rint(x)
-
-
-def round_balanced(x: np.ndarray) -> np.ndarray:
-    """Round x (o, c, taps) so that each kernel's errors add up to at most half a step."""
-    q = np.rint(x)
-    error = q - x
-    total = np.zeros(x.shape[:2])
-    for tap in range(x.shape[2]):
+def round_balanced(w: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return level numbers of w (o, c, taps) with each kernel's errors at most half a step."""
+    numbers = round_nearest(w, grid)
+    scale = grid.scale.reshape(w.shape)
+    error = grid.levels[numbers] - w / scale  # in units of the scale
+    total = np.zeros(w.shape[:2])
+    for tap in range(w.shape[2]):
         total += error[..., tap]
-    surplus = np.rint(total)  # (o, c): how many steps too much
+    step = np.diff(grid.levels).mean()
+    surplus = np.rint(total / step)  # (o, c): how many steps too much
     sign = np.sign(surplus)[..., None]
     # Those already rounded in the surplus's direction by most cost least to round the other way.
     order = np.argsort(-error * sign, axis=2, kind="stable")
     rank = np.argsort(order, axis=2, kind="stable")
-    return q - sign * (rank < np.abs(surplus)[..., None])
+    moved = numbers - (sign * (rank < np.abs(surplus)[..., None])).astype(np.intp)
+    return np.clip(moved, 0, len(grid.levels) - 1)
 
 
-METHODS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+METHODS: Mapping[str, Callable[[np.ndarray, Grid], np.ndarray]] = {
     "balanced": round_balanced,
     "nearest": round_nearest,
 }
 
 
-def round_weights(
-    draft: Draft, *, scheme: str, method: str = "nearest", keep: tuple[str, ...] = ()
+def calibrate_weights(
+    draft: Draft,
+    *,
+    scheme: str,
+    range: str = "max",
+    width: float = 0.4,
+    only: Sequence[str] = (),
 ) -> Draft:
-    """Store the weights of every convolution in `scheme`; biases and all else stay float32.
+    """Choose the scheme and the scales that each convolution's weights will be rounded to.
 
-    keep: names of nodes whose weights stay float32, too. Raises ModelFormatError for names that
-    are not known.
+    only: the nodes meant; all when empty. A later call replaces what an earlier one chose, which
+    is how layers get different precisions. Raises ModelFormatError for names that are not known.
     """
-    if scheme not in GRIDS or method not in METHODS:
-        known = f"{', '.join(GRIDS)}; {', '.join(METHODS)}"
-        raise ModelFormatError(f"round: {scheme!r} by {method!r}; known are {known}")
-    unknown = set(keep) - {node.name for node in draft.graph.nodes}
+    convolutions = [node for node in draft.graph.nodes if node.op == "Conv"]
+    unknown = set(only) - {node.name for node in convolutions}
     if unknown:
-        raise ModelFormatError(f"round: keep names {min(unknown)!r}, which is no node")
-    rounded: dict[str, QuantizedTensor] = {}
-    for node in draft.graph.nodes:
-        if node.op == "Conv" and node.name not in keep:
-            name = node.inputs[1]
-            rounded[name] = _round(draft.weights[name], scheme, METHODS[method])
-    stored = sum(tensor.bytes for tensor in rounded.values())
-    draft = replace(draft, rounded=rounded)
-    return draft.note(f"round: {len(rounded)} weights to {scheme} by {method}, {stored} bytes")
+        raise ModelFormatError(f"calibrate: only names {min(unknown)!r}, which is no convolution")
+    chosen = [node for node in convolutions if not only or node.name in only]
+    grids: dict[str, Grid | str] = dict(draft.grids)
+    for node in chosen:
+        w = draft.weights[node.inputs[1]]
+        if scheme in SCHEMES and not SCHEMES[scheme].levels:
+            grids[node.inputs[1]] = scheme
+        else:
+            flat = w.reshape(len(w), -1)
+            grids[node.inputs[1]] = choose_grid(flat, scheme, range=range, width=width)
+    detail = f"steps of {width:g} rms" if scheme == "step" else f"range by {range}"
+    return replace(draft, grids=grids).note(
+        f"calibrate: {len(chosen)} weights to {scheme}, {detail}"
+    )
 
 
-def _round(
-    w: np.ndarray, scheme: str, method: Callable[[np.ndarray], np.ndarray]
+def round_weights(draft: Draft, *, method: str = "nearest") -> Draft:
+    """Store the weights that have grids; biases and all else stay as they are.
+
+    Raises ModelFormatError for an unknown method, or when there is nothing to round.
+    """
+    if method not in METHODS:
+        raise ModelFormatError(f"round: method is {method!r}, known are {', '.join(METHODS)}, gptq")
+    if not draft.grids:
+        raise ModelFormatError("round: no weight has a grid", remedy="calibrate first")
+    rounded = {
+        name: rounded_tensor(draft.weights[name], grid, METHODS[method])
+        for name, grid in draft.grids.items()
+    }
+    draft = replace(draft, rounded=rounded, exact=draft.weights)
+    return draft.note(f"round: {len(rounded)} weights by {method}")
+
+
+def rounded_tensor(
+    w: np.ndarray, grid: Grid | str, method: Callable[[np.ndarray, Grid], np.ndarray]
 ) -> QuantizedTensor:
-    grid = GRIDS[scheme]
-    o, c = w.shape[:2]
-    scale = grid.step(w.reshape(o, -1))  # (o,)
-    x = w.reshape(o, c, -1) / scale.astype(np.float64)[:, None, None]
-    q = np.clip(method(x), -grid.largest, grid.largest).reshape(o, -1)
-    return QuantizedTensor(scheme, w.shape, {"q": q.astype(grid.dtype), "scale": scale})
+    """Return w (o, c, kh, kw) as stored; a grid that is a name is a scheme of floats."""
+    if isinstance(grid, str):
+        values = np.ascontiguousarray(w.reshape(len(w), -1).astype(grid))
+        return QuantizedTensor(grid, w.shape, {"values": values})
+    numbers = method(w.reshape(*w.shape[:2], -1), grid)
+    return grid.tensor(numbers.reshape(len(w), -1), w.shape)
 
 
 def correct_bias(draft: Draft) -> Draft:
@@ -126,7 +137,7 @@ def correct_bias(draft: Draft) -> Draft:
             continue
         x, w, b = node.inputs
         error = _kernel_sums(draft.rounded[w].decode() - weights[w])  # (o, c/group)
-        group = int(node.attributes.get("group", 1))  # type: ignore[arg-type]  # an int by its op
+        group = group_of(node)
         mean = statistics[x].mean.reshape(group, error.shape[1])
         mean = np.repeat(mean, error.shape[0] // group, axis=0)  # (o, c/group)
         average = np.zeros(error.shape[0])
@@ -136,6 +147,11 @@ def correct_bias(draft: Draft) -> Draft:
         largest = max(largest, float(np.abs(average).max()))
     draft = replace(draft, weights=weights)
     return draft.note(f"correct_bias: by up to {largest:.3g}")
+
+
+def group_of(node: Node) -> int:
+    """Return a convolution's number of groups."""
+    return int(node.attributes.get("group", 1))  # type: ignore[arg-type]  # an int by its op
 
 
 def _kernel_sums(w: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@
     int8 = [
         { step = "shift" },
         { step = "equalize", strength = 0.5 },
-        { step = "round", scheme = "int8-per-channel", method = "balanced" },
+        { step = "calibrate", scheme = "int8-per-channel", range = "max" },
+        { step = "round", method = "balanced" },
         { step = "correct_bias" },
     ]
 
@@ -19,22 +20,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from offcut.card import ModelCard
 from offcut.container import Model
 from offcut.convert.draft import Draft
 from offcut.convert.equalize import equalize
 from offcut.convert.prune import prune_dead
-from offcut.convert.rounding import correct_bias, round_weights, stored_weights
+from offcut.convert.rounding import (
+    calibrate_weights,
+    correct_bias,
+    round_weights,
+    stored_weights,
+)
 from offcut.convert.shift import shift
 from offcut.errors import ModelFormatError
 
-__all__ = ["STEPS", "finish", "run_steps", "steps_of"]
+__all__ = ["STEPS", "finish", "recorded", "run_steps", "steps_of"]
 
 Step = Callable[..., Draft]
 STEPS: dict[str, Step] = {
     "prune": prune_dead,
     "shift": shift,
     "equalize": equalize,
+    "calibrate": calibrate_weights,
     "round": round_weights,
     "correct_bias": correct_bias,
 }
@@ -48,19 +57,27 @@ def steps_of(card: ModelCard, variant: str) -> list[dict[str, Any]]:
     return listed
 
 
-def run_steps(draft: Draft, rows: Sequence[Mapping[str, Any]]) -> Draft:
-    """Run the steps in order. Raises ModelFormatError for a step or parameter that is unknown."""
+def run_steps(
+    draft: Draft,
+    rows: Sequence[Mapping[str, Any]],
+    report: Callable[[int, int], None] = lambda done, of: None,
+) -> Draft:
+    """Run the steps in order. Raises ModelFormatError for a step or parameter that is unknown.
+
+    report: called by steps that take long with how much is done, of how much.
+    """
     for row in rows:
         name = row.get("step")
         if name not in STEPS:
             raise ModelFormatError(f"step is {name!r}, known are {', '.join(STEPS)}")
         parameters = {key: value for key, value in row.items() if key != "step"}
-        known = list(inspect.signature(STEPS[name]).parameters)[1:]
-        odd = set(parameters) - set(known)
+        known = [key for key in list(inspect.signature(STEPS[name]).parameters)[1:]]
+        given = {"report": report} if "report" in known else {}
+        odd = set(parameters) - (set(known) - {"report"})
         if odd:
-            has = ", ".join(known) or "none"
+            has = ", ".join(key for key in known if key != "report") or "none"
             raise ModelFormatError(f"step {name}: parameter {min(odd)!r}, it has {has}")
-        draft = STEPS[name](draft, **parameters)
+        draft = STEPS[name](draft, **parameters, **given)
     return draft
 
 
@@ -74,15 +91,15 @@ def finish(draft: Draft, card: ModelCard) -> Model:
 def _ranges(draft: Draft) -> dict[str, tuple[float, float]]:
     """Return (low, high) of each value that has statistics, over all of its channels.
 
-    Six digits do: the model file is text there, and a quantized activation has eight bits.
+    In float32, as the model file keeps them.
     """
     return {
-        name: (float(f"{row.minimum.min():.6g}"), float(f"{row.maximum.max():.6g}"))
+        name: (float(np.float32(row.minimum.min())), float(np.float32(row.maximum.max())))
         for name, row in draft.statistics.items()
     }
 
 
-def recorded(card: ModelCard, variant: str) -> ModelCard:
-    """Return the card that the variant's file carries, with the steps that made it."""
-    made = {"variant": variant, "steps": steps_of(card, variant)}
-    return replace(card, document={**card.document, "quantization": made})
+def recorded(card: ModelCard, variant: str, steps: Sequence[Mapping[str, Any]]) -> ModelCard:
+    """Return the card that a quantized file carries, with the steps that made it."""
+    made = {"variant": variant, "steps": [dict(row) for row in steps]}
+    return replace(card, document={**card.document, "made": made})
