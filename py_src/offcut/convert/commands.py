@@ -22,9 +22,8 @@ from offcut.container import Model
 from offcut.convert.calibrate import attach, calibrate
 from offcut.convert.draft import Draft
 from offcut.convert.fuse import fuse
-from offcut.convert.identify import Wishes, identify
-from offcut.convert.importer import check_source
-from offcut.convert.onnx_reader import OnnxModel, read_onnx
+from offcut.convert.importer import check_source, import_file
+from offcut.convert.onnx_reader import read_onnx
 from offcut.convert.recipes import Recipe, recipe
 from offcut.convert.statistics import read_statistics, write_statistics
 from offcut.convert.steps import finish, recorded, run_steps, steps_of
@@ -36,7 +35,6 @@ from offcut.imaging.preprocess import preprocess
 __all__ = [
     "Photos",
     "calibrate_photos",
-    "plain_card",
     "quantize_file",
     "quantize_model",
     "read_photos",
@@ -72,11 +70,6 @@ def source_draft(data: bytes, card: ModelCard, where: str) -> Draft:
     check_source(data, card, where)
     wanted = [card.output.name]
     return fuse(trace(read_onnx(data, where), size=card.input.size, outputs=wanted), wanted)
-
-
-def plain_card(name: str, model: OnnxModel) -> ModelCard:
-    """Return a card for a model that comes without one: see `identify`."""
-    return identify(name, model, Wishes())
 
 
 def calibrate_photos(draft: Draft, photos: Photos, report: Report = quiet) -> bytes:
@@ -129,16 +122,15 @@ def quantize_file(
     """Return a quantized model of an ONNX file, or of a float32 model file, and the final draft.
 
     photos: to calibrate with; a few dozen, of the kind that the model will see. card: see
-    convert_file; a model file brings its own.
+    import_onnx; a model file brings its own.
     """
     steps = recipe(choice)
-    data = _read(path)
     if path.suffix == ".safetensors":
-        model = container.read(data, path.name)
+        model = container.read(_read(path), path.name)
         card, draft = model.card, Draft(model.graph, float_weights(model, path.name))
     else:
-        card = card or plain_card(path.stem, read_onnx(data, path.name))
-        draft = source_draft(data, card, path.name)
+        model, draft = import_file(path, card=card)
+        card = model.card
     with progress("Reading photos") as report:
         read = read_photos(photos, card.input, report)
     with progress("Calibrating") as report:

@@ -26,6 +26,7 @@ from offcut.card import ModelCard
 from offcut.container import Model
 from offcut.convert.draft import Draft
 from offcut.convert.equalize import equalize
+from offcut.convert.gptq import gptq
 from offcut.convert.prune import prune_dead
 from offcut.convert.rounding import (
     calibrate_weights,
@@ -39,12 +40,29 @@ from offcut.errors import ModelFormatError
 __all__ = ["STEPS", "finish", "recorded", "run_steps", "steps_of"]
 
 Step = Callable[..., Draft]
+Report = Callable[[int, int], None]  # done, of how many
+
+
+def round_by(
+    draft: Draft,
+    *,
+    method: str = "nearest",
+    ridge: float = 0.05,
+    damping: float = 0.01,
+    report: Report = lambda done, of: None,
+) -> Draft:
+    """Round the weights that have grids. ridge, damping: of the method "gptq" alone."""
+    if method == "gptq":
+        return gptq(draft, ridge=ridge, damping=damping, report=report)
+    return round_weights(draft, method=method)
+
+
 STEPS: dict[str, Step] = {
     "prune": prune_dead,
     "shift": shift,
     "equalize": equalize,
     "calibrate": calibrate_weights,
-    "round": round_weights,
+    "round": round_by,
     "correct_bias": correct_bias,
 }
 
@@ -60,7 +78,7 @@ def steps_of(card: ModelCard, variant: str) -> list[dict[str, Any]]:
 def run_steps(
     draft: Draft,
     rows: Sequence[Mapping[str, Any]],
-    report: Callable[[int, int], None] = lambda done, of: None,
+    report: Report = lambda done, of: None,
 ) -> Draft:
     """Run the steps in order. Raises ModelFormatError for a step or parameter that is unknown.
 
