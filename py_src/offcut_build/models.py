@@ -2,10 +2,14 @@
 
     python -m offcut_build.models                       make, compare with the card, put in place
     python -m offcut_build.models --write               the card takes over size and hash
+    python -m offcut_build.models --photos DIR          with the calibration photos themselves
     python -m offcut_build.models --calibrate DIR       new statistics from the photos in DIR first
+    python -m offcut_build.models --only NAME           this variant alone
 
 A file that comes out differently from what its card says is an error: the same source, statistics
-and steps give the same bytes on any machine.
+and steps give the same bytes on any machine. One step, rounding by GPTQ, needs the photos
+themselves, which cannot be shipped. Without them its decisions (each weight's level, and the
+biases) are taken from the file that is there; all else is made again and compared.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from offcut_build.tree import Tree
 
 if TYPE_CHECKING:
     from offcut.card import ModelCard
+    from offcut.convert.commands import Photos
 
 __all__ = ["build", "main", "rebuild"]
 
@@ -44,6 +49,8 @@ def main(tree: Tree, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="build.py models", description=__doc__)
     parser.add_argument("--write", action="store_true", help="let the cards take over the results")
     parser.add_argument("--calibrate", metavar="DIR", type=Path, help="photos for new statistics")
+    parser.add_argument("--photos", metavar="DIR", type=Path, help="holds those of the statistics")
+    parser.add_argument("--only", metavar="NAME", help="a variant")
     options = parser.parse_args(arguments)
     try:
         for path in sorted(tree.models.glob("*.toml")):
@@ -51,21 +58,35 @@ def main(tree: Tree, arguments: Sequence[str]) -> int:
             source = _source(tree, card)
             if options.calibrate:
                 _calibrate(tree, card, source, options.calibrate)
+            photos = _photos(tree, card, options.calibrate or options.photos)
             for variant in card.variants:
-                data = rebuild(tree, card, variant, source)
+                if options.only not in (None, variant):
+                    continue
+                data = rebuild(tree, card, variant, source, photos)
                 _settle(tree, path, card, variant, data, write=options.write)
     except OffcutError as error:
         raise BuildError(str(error), remedy=error.remedy) from error
     return 0
 
 
-def rebuild(tree: Tree, card: ModelCard, variant: str, source: bytes) -> bytes:
-    """Return the bytes of a variant's file."""
+def rebuild(
+    tree: Tree, card: ModelCard, variant: str, source: bytes, photos: Photos | None = None
+) -> bytes:
+    """Return the bytes of a variant's file. photos: those that its statistics are of."""
     from offcut import container
     from offcut.convert.commands import quantize_model
 
     statistics = (tree.models / card.document["quantization"]["statistics"]).read_bytes()
-    model, draft = quantize_model(source, card, variant, statistics)
+    path = tree.models / card.variants[variant].file
+    decided = container.read(path.read_bytes(), path.name) if path.is_file() else None
+
+    def report(done: int, of: int) -> None:
+        if done % 50 == 0:
+            say(f"  {done} of {of} nodes")
+
+    model, draft = quantize_model(
+        source, card, variant, statistics, photos=photos, decided=decided, report=report
+    )
     for line in draft.record:
         say(f"  {line}")
     return container.write(model)
@@ -92,6 +113,26 @@ def _calibrate(tree: Tree, card: ModelCard, source: bytes, folder: Path) -> None
 
     data = calibrate_photos(draft, read_photos(photos, card.input), report)
     stamp.put(tree.models / card.document["quantization"]["statistics"], data)
+
+
+def _photos(tree: Tree, card: ModelCard, folder: Path | None) -> Photos | None:
+    """Return the photos that the card's statistics name, found in `folder` by their hashes."""
+    from offcut.convert.commands import read_photos
+    from offcut.convert.statistics import photo_hashes
+
+    if folder is None:
+        return None
+    statistics = tree.models / card.document["quantization"]["statistics"]
+    wanted = photo_hashes(statistics.read_bytes())
+    have = {stamp.sha256(p.read_bytes()): p for p in folder.iterdir() if p.is_file()}
+    missing = [digest for digest in wanted if digest not in have]
+    if missing:
+        raise BuildError(
+            f"{folder}: lacks {len(missing)} of the {len(wanted)} photos that {statistics.name} "
+            f"is of, such as the one with sha256 {missing[0][:12]}...",
+            remedy="name the folder that has them, or leave --photos out",
+        )
+    return read_photos([have[digest] for digest in wanted], card.input)
 
 
 def _settle(

@@ -95,19 +95,22 @@ def quantize_model(
     variant: str,
     statistics: bytes,
     photos: Photos | None = None,
+    decided: Model | None = None,
     report: Report = quiet,
 ) -> tuple[Model, Draft]:
     """Return the card's `variant`, made by the steps that the card lists, and the final draft.
 
-    source: the ONNX file's bytes. statistics: the statistics file's. photos: for steps that need
-    more than statistics. The same input gives the same model, bit for bit; without such steps on
-    any machine.
+    source: the ONNX file's bytes. statistics: the statistics file's. photos: those that the
+    statistics are of, for steps that need more than statistics; decided: a file made before, which
+    such steps follow when there are no photos. The same input gives the same model, bit for bit.
     """
     draft = source_draft(source, card, f"{card.name}: source")
     known = read_statistics(statistics, f"{card.name}: statistics")
     draft = attach(draft, known)
     if photos is not None:
         draft = replace(draft, photos=photos.inputs)
+    if decided is not None:
+        draft = replace(draft, decided=decided.weights)
     draft = run_steps(draft, steps_of(card, variant), report)
     return finish(draft, recorded(card, variant, steps_of(card, variant))), draft
 

@@ -23,12 +23,15 @@ class Draft:
     value. photos: those photos as network inputs (1, 3, h, w), when they are at hand. grids: what
     weights will be rounded to, a grid or the name of a scheme of floats; rounded: the weights as
     they will be stored, once a rounding step has run, which keeps all weights from before as exact.
+    decided: the weights of a file that was made before, for steps that need photos when there are
+    none at hand.
     """
 
     graph: Graph
     weights: Mapping[str, np.ndarray]
     statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict)
     photos: Sequence[np.ndarray] = ()
+    decided: Mapping[str, QuantizedTensor] = field(default_factory=dict)
     grids: Mapping[str, Grid | str] = field(default_factory=dict)
     rounded: Mapping[str, QuantizedTensor] = field(default_factory=dict)
     exact: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -2,15 +2,18 @@
 
 The network trained them away: their weights are tiny and their biases negative, so that ReLU leaves
 nothing. Removing them and the weights that read them changes nothing on the calibration photos, and
-nothing on others as long as they stay dead there.
+nothing on others as long as they stay dead there. A dead channel that is added to a living one
+cannot be removed; its weights, and those that read it, become zero, which takes few bytes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from offcut.convert.calibrate import with_concats
 from offcut.convert.channels import Families, families
 from offcut.convert.draft import Draft, rebuilt
 from offcut.graph import Graph
@@ -44,12 +47,32 @@ def prune_dead(draft: Draft, *, multiple: int = 1) -> Draft:
         for name, shape in graph.shapes.items()
     }
     before = graph.multiply_accumulates()
+    weights |= _silenced(replace(draft, weights=weights), keep)
     draft = rebuilt(replace(draft, statistics=statistics), graph.nodes, weights, shapes=shapes)
     after = draft.graph.multiply_accumulates()
     removed = sum(int((~keep[n.name]).sum()) for n in graph.nodes if n.op == "Conv")
     return draft.note(
         f"prune: {removed} dead channels removed, {before / 1e9:.2f} GMAC became {after / 1e9:.2f}"
     )
+
+
+def _silenced(draft: Draft, keep: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the weights, of which `keep` is left, with zeros for channels that are dead."""
+    statistics = with_concats(draft.graph, draft.statistics)
+    alive = {name: (row.maximum > 0) | (row.minimum < 0) for name, row in statistics.items()}
+    weights: dict[str, np.ndarray] = {}
+    for node in draft.graph.nodes:
+        if node.op != "Conv" or node.attributes.get("group", 1) != 1:
+            continue
+        x, w, b = node.inputs
+        weights[w], weights[b] = draft.weights[w], draft.weights[b]
+        if node.name in alive:
+            made = alive[node.name][keep[node.name]]
+            weights[w] = weights[w] * made[:, None, None, None]
+            weights[b] = weights[b] * made.reshape(-1, *[1] * (weights[b].ndim - 1))
+        if x in alive:
+            weights[w] = weights[w] * alive[x][keep[x]][:, None, None]
+    return weights
 
 
 def _dead_families(draft: Draft, groups: Families) -> np.ndarray:

@@ -26,7 +26,16 @@ from offcut.errors import ModelFormatError
 from offcut.graph import Node
 from offcut.quant import SCHEMES, QuantizedTensor, float_tensor
 
-__all__ = ["METHODS", "calibrate_weights", "correct_bias", "group_of", "round_weights"]
+__all__ = [
+    "METHODS",
+    "calibrate_weights",
+    "correct_bias",
+    "group_of",
+    "round_weights",
+    "store_biases",
+]
+
+HALF_REACH = 60_000  # float16 ends at 65,504
 
 
 def round_nearest(w: np.ndarray, grid: Grid) -> np.ndarray:
@@ -147,6 +156,25 @@ def correct_bias(draft: Draft) -> Draft:
         largest = max(largest, float(np.abs(average).max()))
     draft = replace(draft, weights=weights)
     return draft.note(f"correct_bias: by up to {largest:.3g}")
+
+
+def store_biases(draft: Draft) -> Draft:
+    """Store the biases of convolutions in float16, those beyond its reach in float32.
+
+    After all steps that change biases.
+    """
+    names = [node.inputs[2] for node in draft.graph.nodes if node.op == "Conv"]
+    near = [name for name in names if np.abs(draft.weights[name]).max() < HALF_REACH]
+    stored = {
+        name: QuantizedTensor(
+            "float16",
+            draft.weights[name].shape,
+            {"values": draft.weights[name].reshape(len(draft.weights[name]), -1).astype("float16")},
+        )
+        for name in near
+    }
+    draft = replace(draft, rounded={**draft.rounded, **stored})
+    return draft.note(f"store_biases: {len(near)} of {len(names)} in float16")
 
 
 def group_of(node: Node) -> int:

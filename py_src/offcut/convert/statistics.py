@@ -21,7 +21,7 @@ import numpy as np
 
 from offcut.errors import ModelFormatError
 
-__all__ = ["ChannelStatistics", "read_statistics", "write_statistics"]
+__all__ = ["ChannelStatistics", "photo_hashes", "read_statistics", "write_statistics"]
 
 FORMAT = "offcut-statistics-1"
 PARTS = ("minimum", "maximum", "mean", "square")
@@ -89,6 +89,12 @@ def write_statistics(statistics: Mapping[str, ChannelStatistics], photos: Sequen
     everything = joined(list(statistics.values()))
     arrays = (getattr(everything, name).astype("<f4").tobytes() for name in PARTS)
     return len(text).to_bytes(8, "little") + text + b"".join(arrays)
+
+
+def photo_hashes(data: bytes) -> list[str]:
+    """Return the sha256 of each photo that the statistics file is of, in order."""
+    size = int.from_bytes(data[:8], "little")
+    return [str(h) for h in json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["photos"])]
 
 
 def read_statistics(data: bytes, where: str) -> dict[str, ChannelStatistics]:

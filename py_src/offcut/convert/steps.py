@@ -32,6 +32,7 @@ from offcut.convert.rounding import (
     calibrate_weights,
     correct_bias,
     round_weights,
+    store_biases,
     stored_weights,
 )
 from offcut.convert.shift import shift
@@ -49,11 +50,13 @@ def round_by(
     method: str = "nearest",
     ridge: float = 0.05,
     damping: float = 0.01,
+    price: float = 0.0,
+    photos: int = 0,
     report: Report = lambda done, of: None,
 ) -> Draft:
-    """Round the weights that have grids. ridge, damping: of the method "gptq" alone."""
+    """Round the weights that have grids. method: see rounding.py; "gptq" alone has the others."""
     if method == "gptq":
-        return gptq(draft, ridge=ridge, damping=damping, report=report)
+        return gptq(draft, ridge=ridge, damping=damping, price=price, photos=photos, report=report)
     return round_weights(draft, method=method)
 
 
@@ -64,6 +67,7 @@ STEPS: dict[str, Step] = {
     "calibrate": calibrate_weights,
     "round": round_by,
     "correct_bias": correct_bias,
+    "store_biases": store_biases,
 }
 
 
