@@ -17,9 +17,10 @@ from offcut_build.tree import Tree
 __all__ = ["OUTPUTS", "build", "compile_one"]
 
 SECONDS = 600.0
-FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Werror"]
+# -Os: hot loops unroll and inline by their own words; everything else is to be small.
+FLAGS = ["-std=c11", "-Os", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
-FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where
+FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where to
 LINK = ["-nostdlib", "-Wl,--no-entry", "-Wl,-s", "-Wl,--import-memory", "-Wl,-z,stack-size=65536"]
 LINK += ["-Wl,--export=__heap_base", "-Wl,--export=__stack_pointer"]
 FEATURES = "generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext+mutable_globals"

@@ -87,10 +87,11 @@ INLINE void collect_column(half_done tile, int x, const floats bias[HALVES], pix
     UNROLL for (int row = 0; row < 4; row++) out[row] = pixel_of(rows[row]);
 }
 
-// Write a plain or extended tile from cell `to` of pixel (y, x) on, two columns at a time. All 16
-// pixels are written: what lies beyond the output is border, which is filled later.
-INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x, uint8_t *to,
-                       half_done tile, const floats bias[HALVES], const extension *e) {
+// Write a plain tile with a single bias, and with a residual if there is one, from cell `to` on, two
+// columns at a time. All 16 pixels are written: what lies beyond the output is border, which is
+// filled later.
+INLINE void write_tile(const conv_args *c, uint8_t *to, half_done tile, const floats bias[HALVES],
+                       const extension *e, const int with_residual) {
     for (int i = 0; i < 4; i += 2, to += 2 * CELL) {
         i16x8 steps[2][4];
         UNROLL for (int side = 0; side < 2; side++) {
@@ -98,7 +99,7 @@ INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int 
             collect_column(tile, i + side, bias, p);
             UNROLL for (int row = 0; row < 4; row++)
                 steps[side][row] =
-                    rounded(e ? extend(a, c, e, block, y, x, row, i + side, p[row]) : p[row]);
+                    rounded(with_residual ? add_residual(c, e, row, i + side, p[row]) : p[row]);
         }
         UNROLL for (int row = 0; row < 4; row++)
             store_halves(to + row * c->pitch_out, to + row * c->pitch_out + CELL,
@@ -106,14 +107,19 @@ INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int 
     }
 }
 
-static void finish_tile(const args *a, const conv_args *c, int block, int y, int x,
-                        half_done tile) {
+// Write any other tile pixel by pixel.
+static void finish_tile(const args *a, const conv_args *c, int block, int y, int x, uint8_t *to,
+                        half_done tile, const extension *e) {
     const floats none[HALVES] = {{0}};
     for (int i = 0; i < 4 && x + i < c->w_out; i++) {
-        pixel pixels[4];
-        collect_column(tile, i, none, pixels);
+        pixel p[4];
+        collect_column(tile, i, none, p);
         for (int row = 0; row < 4 && y + row < c->h_out; row++)
-            finish(a, c, block, y + row, x + i, pixels[row]);
+            if (c->plain)
+                store_steps(to + row * c->pitch_out + i * CELL,
+                            extend(a, c, e, block, y, x, row, i, p[row]));
+            else
+                finish(a, c, block, y + row, x + i, p[row]);
     }
 }
 
@@ -122,24 +128,21 @@ static void finish_tile(const args *a, const conv_args *c, int block, int y, int
 static void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
                         const int32_t *sums) {
     const float *scales = (const float *)(a->memory + c->scales) + block * TAPS * 8;
-    uint8_t *to = a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
+    uint8_t *to = a->memory;
+    if (!c->floats) to += table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
     for (int tile = 0; tile < n; tile++, x += 4, to += 4 * CELL) {
         half_done done;
-        floats bias[HALVES] = {{0}};
+        floats bias[HALVES];
         extension e = extension_at(a, c, block, y, x);
         for (int half = 0; half < HALVES; half++)
             collect_rows(sums + tile * 8 + half * LANES, scales + half * LANES, done[half]);
-        if (!c->plain) {
-            finish_tile(a, c, block, y, x, done);
-            continue;
-        }
-        e.uneven = c->row_runs && !is_even(a, c, y, x);
-        if (!e.uneven)
-            __builtin_memcpy(bias, bias_of(a, c, block, y, x), sizeof bias);
-        if (e.residual || e.uneven)
-            write_tile(a, c, block, y, x, to, done, bias, &e);
+        __builtin_memcpy(bias, bias_of(a, c, block, y, x), sizeof bias);
+        if (!c->plain || (c->row_runs && !is_even(a, c, y, x)))
+            finish_tile(a, c, block, y, x, to, done, &e);
+        else if (e.residual)
+            write_tile(c, to, done, bias, &e, 1);
         else
-            write_tile(a, c, block, y, x, to, done, bias, 0);
+            write_tile(c, to, done, bias, &e, 0);
     }
 }
 

@@ -50,12 +50,11 @@ typedef struct {
     const uint8_t *residual;  // its cell (y, x), or 0
     f32x4 scale, offset;      // of the residual
     f32x4 least;              // of the sums before it is added: 0 for a Relu
-    int uneven;               // the bias differs from pixel to pixel, and is still to be added
 } extension;
 
 INLINE extension extension_at(const args *a, const conv_args *c, int block, int y, int x) {
     extension e = {0, splat_f32(c->residual_scale), splat_f32(c->residual_offset),
-                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f), c->row_runs != 0};
+                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f)};
     if (c->residual)
         e.residual = a->memory + table_of(a, c->residual)[block] +
                      (int64_t)y * c->pitch_residual + x * CELL;
@@ -69,17 +68,20 @@ INLINE pixel load_residual(const uint8_t *from, f32x4 scale, f32x4 offset) {
                    float_of(high_i32(other)) * scale + offset};
 }
 
+// Add the residual of pixel (row, i) from where `e` begins to a pixel in u8 steps. The Relu before it
+// cannot be left to the saturation.
+INLINE pixel add_residual(const conv_args *c, const extension *e, int row, int i, pixel p) {
+    const uint8_t *from = e->residual + (int64_t)row * c->pitch_residual + i * CELL;
+    p = (pixel){max_f32(p.low, e->least), max_f32(p.high, e->least)};
+    return add_pixels(p, load_residual(from, e->scale, e->offset));
+}
+
 // A pixel of an extended convolution in u8 steps. p are the scaled sums, with the bias if there is
-// only one; (row, i) is its place from (y, x), where `e` begins. The Relu before a residual cannot
-// be left to the saturation.
+// only one; (row, i) is its place from (y, x), where `e` begins.
 INLINE pixel extend(const args *a, const conv_args *c, const extension *e, int block, int y, int x,
                     int row, int i, pixel p) {
-    if (e->uneven) p = add_pixels(p, bias_at(a, c, block, y + row, x + i));
-    if (!e->residual) return p;
-    p.low = max_f32(p.low, e->least);
-    p.high = max_f32(p.high, e->least);
-    const uint8_t *from = e->residual + (int64_t)row * c->pitch_residual + i * CELL;
-    return add_pixels(p, load_residual(from, e->scale, e->offset));
+    if (c->row_runs) p = add_pixels(p, bias_at(a, c, block, y + row, x + i));
+    return e->residual ? add_residual(c, e, row, i, p) : p;
 }
 
 // Write a pixel of a convolution that is not plain; p are the scaled sums without bias.

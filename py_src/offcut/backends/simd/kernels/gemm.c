@@ -73,16 +73,21 @@ INLINE void store_sums(int32_t *to, sums8 sums) {
 }
 #endif
 
+// One step: a pair of inputs of each column.
+INLINE void multiply_pair(const int16_t *a, const int16_t *w, const int n, sums8 *sums) {
+    weights8 pairs = load_weights(w);
+    UNROLL for (int i = 0; i < n; i++) add_products(&sums[i], pairs, a + i * 8);
+}
+
 INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, const int n,
                              int32_t *out) {
     sums8 sums[GROUP] = {0};
     for (int block = 0; block < blocks; block++) {
         KEEP_POINTERS(a, w);
-        UNROLL for (int pair = 0; pair < 4; pair++) {
-            weights8 pairs = load_weights(w + pair * 16);
-            UNROLL for (int i = 0; i < n; i++)
-                add_products(&sums[i], pairs, a + i * 8 + pair * 2);
-        }
+        if (n == GROUP)
+            UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, n, sums);
+        else  // seldom, and four times as much code
+            for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, n, sums);
         a += n * 8;
         w += 64;
     }
