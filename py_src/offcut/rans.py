@@ -159,7 +159,7 @@ def _read_tables(data: np.ndarray) -> list[np.ndarray]:
         while at < len(values):
             first, count = values[at], values[at + 1] + 1
             at += 2
-            table = np.zeros(256, np.int64)
+            table = np.zeros(256, np.intp)  # what repeat() takes, of 32 bits in the browser
             for symbol in range(first, first + count):
                 f = values[at]
                 if f >= 128:
