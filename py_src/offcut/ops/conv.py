@@ -120,12 +120,19 @@ def border_runs(
 
 
 def expand_bias(
-    b: np.ndarray, size: Pair, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair
+    b: np.ndarray,
+    size: Pair,
+    kernel: Pair,
+    strides: Pair,
+    pads: Pads,
+    dilations: Pair,
+    *,
+    part: slice = slice(None),
 ) -> np.ndarray:
-    """Return the bias in a shape that broadcasts over (n, o, oh, ow)."""
+    """Return the bias in a shape that broadcasts over (n, o, oh, ow), for a part of the rows."""
     if b.ndim == 1:
         return b.reshape(-1, 1, 1)
     top, left, bottom, right = pads
-    rows = border_runs(size[0], kernel[0], strides[0], dilations[0], top, bottom)
+    rows = border_runs(size[0], kernel[0], strides[0], dilations[0], top, bottom)[part]
     columns = border_runs(size[1], kernel[1], strides[1], dilations[1], left, right)
-    return b[:, rows[:, None], columns]  # (o, oh, ow)
+    return b[:, rows[:, None], columns]  # (o, rows of the part, ow)

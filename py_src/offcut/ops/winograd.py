@@ -66,7 +66,6 @@ def conv(
     n, _, h, width = x.shape
     top, left, bottom, right = pads
     oh, ow = h + top + bottom - 2, width + left + right - 2
-    bias = None if b is None else expand_bias(b, (h, width), (3, 3), strides, pads, dilations)
     u = transform_weights(w)  # (36, o, c)
     across = -(-ow // TILE)  # tiles in a row
     band = max(1, BAND // across)  # tile rows in a band
@@ -79,11 +78,11 @@ def conv(
             m = product(u, _transform_input(d, rows, across))  # (36, o, rows * across)
             out = _transform_output(m, rows, across)  # (o, rows * 4, across * 4)
             last = min(first + rows * TILE, oh)
-            part = out[:, : last - first, :ow]
-            if bias is not None:
-                shape = np.broadcast_shapes(bias.shape, (1, oh, 1))
-                part += np.broadcast_to(bias, (bias.shape[0], *shape[1:]))[:, first:last]
-            y[image, :, first:last] = activate(part, activation)
+            band_out = out[:, : last - first, :ow]
+            if b is not None:
+                shape, part = (h, width), slice(first, last)
+                band_out += expand_bias(b, shape, (3, 3), strides, pads, dilations, part=part)
+            y[image, :, first:last] = activate(band_out, activation)
     return y
 
 
