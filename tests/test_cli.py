@@ -171,6 +171,19 @@ def test_convert_names_a_file_that_is_no_model(folder: Path) -> None:
     assert done.returncode == 1 and b"box.png" in done.stderr and b"Traceback" not in done.stderr
 
 
+def test_bench_times_the_backend_asked_for(folder: Path) -> None:
+    done = offcut(folder, "bench", *RED, "--rounds", "2", "--threads", "1", "--json", "ms.json")
+    (row,) = json.loads((folder / "ms.json").read_text())["backends"]
+    assert (row["backend"], row["threads"]) == ("reference", 1)
+    assert 0 < row["min"] <= row["median"]
+    assert b"reference" in done.stdout
+
+
+def test_bench_refuses_threads_that_cannot_be_had(folder: Path) -> None:
+    done = offcut(folder, "bench", "--model", "red", "--threads", "99", check=False)
+    assert done.returncode == 1 and b"99" in done.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_readme(command: str) -> None:
     readme = Path(__file__).resolve().parents[1] / "README.md"

@@ -18,7 +18,17 @@ from offcut.errors import OffcutError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("remove", "evaluate", "convert", "quantize", "models", "info", "serve", "verify")
+COMMANDS = (
+    "remove",
+    "evaluate",
+    "convert",
+    "quantize",
+    "models",
+    "info",
+    "bench",
+    "serve",
+    "verify",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,140 +1,106 @@
-"""Run the benchmark: `python3 build.py bench [-- --only GROUPS --json FILE --quick]`."""
+"""Measure Offcut beside its peers: `python3 build.py bench [-- OPTIONS]`.
+
+Everything runs on this machine, in headless Chromium and on CPython, in turn with onnxruntime-web,
+onnxruntime and plain Pyodide. A group that fails is named, the others are measured all the same.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import traceback
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser
-
-from offcut_build import assets
-from offcut_build.bench.browser import chromium, site
-from offcut_build.bench.forward import forwards, photos
-from offcut_build.bench.networks import all_ops
-from offcut_build.bench.op_table import heading, line, summary
-from offcut_build.bench.ops import time_ops
+from offcut_build.bench import docs, machine
+from offcut_build.bench.groups import GROUPS, derived, setting
 from offcut_build.bench.peers import PeerError
 from offcut_build.bench.rows import Row, document, table
-from offcut_build.bench.visits import visits
+from offcut_build.bench.targets import report
 from offcut_build.console import say
 from offcut_build.tree import Tree
 
-BACKENDS = [("simd", 1), ("simd", 2), ("reference", 1)]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a group of rows is measured with."""
-
-    browser: Browser
-    url: str  # of the site, with a final slash
-    folder: Path  # that is served there
-    quick: bool
-    match: str  # a regular expression of operators' names and networks
-
-    @property
-    def rounds(self) -> int:
-        """How often everything is run in turn."""
-        return 2 if self.quick else 5
-
-
-def _visits(setting: Setting) -> list[Row]:
-    return visits(setting.browser, setting.url, rounds=setting.rounds)
-
-
-def _forward(setting: Setting) -> list[Row]:
-    return forwards(setting.browser, setting.url, backends=BACKENDS, rounds=setting.rounds, runs=3)
-
-
-def _photos(setting: Setting) -> list[Row]:
-    sizes = [0.26, 1.0] if setting.quick else [0.26, 1.0, 12.0, 24.0]
-    return photos(setting.browser, setting.url, megapixels=sizes, backend="auto")
-
-
-def _ops(setting: Setting) -> list[Row]:
-    wanted = re.compile(setting.match or ("u2netp" if setting.quick else ""))
-    ops = [
-        op
-        for name, (op, networks) in all_ops().items()
-        if wanted.search(" ".join([name, *networks]))
-    ]
-    print(heading())
-    timed = []
-    rounds = 2 if setting.quick else 3
-    for done in time_ops(setting.browser, setting.url, setting.folder, ops, rounds=rounds):
-        timed.append(done)
-        print(line(done), flush=True)
-    print(summary(timed))
-    return [row for done in timed for row in done.rows()]
-
-
-Group = Callable[[Setting], list[Row]]
-GROUPS: dict[str, Group] = {
-    "visits": _visits,
-    "forward": _forward,
-    "photos": _photos,
-    "ops": _ops,
-}
+DETAIL = ("ops/", "operators/")  # printed as their own table
 
 
 def main(arguments: list[str]) -> int:
-    """Measure what is asked for, print tables, and write JSON where asked."""
+    """Measure what is asked for, print tables, write files where asked; return the exit code."""
     options = _parser().parse_args(arguments)
+    tree = Tree(Path(__file__).resolve().parents[3])
+    if options.render:
+        docs.render(tree)
+        return 0
     chosen = options.only.split(",") if options.only else list(GROUPS)
     unknown = [name for name in chosen if name not in GROUPS]
     if unknown:
         print(f"error: no group is called {unknown[0]!r}", file=sys.stderr)
         print(f"  remedy: choose of {', '.join(GROUPS)}", file=sys.stderr)
         return 2
-    rows, failed = [], []
+    if options.write_docs and options.only:
+        print("error: the page is written from one whole run, without --only", file=sys.stderr)
+        return 2
     try:
-        with _setting(options) as setting:
-            for name in chosen:
-                begin = time.monotonic()
-                say(f"measuring {name}")
-                try:
-                    rows += GROUPS[name](setting)
-                except Exception as error:  # the other groups are still worth having
-                    failed.append(name)
-                    print(f"error: {name}: {error}", file=sys.stderr)
-                say(f"{name}: {time.monotonic() - begin:.0f} s")
+        figures, failed = _measure(tree, options, chosen)
     except PeerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(table(row for row in rows if not row.name.startswith("ops/")))
     if options.json:
-        Path(options.json).write_text(json.dumps(document(rows), indent=1) + "\n")
+        _write(Path(options.json), figures)
+    if options.write_docs and not failed:
+        _write(tree.root / docs.FIGURES, figures)
+        docs.render(tree)
+    print(report(figures))
     if failed:
         print(f"error: failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="build.py bench --", description=__doc__)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, small photos")
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("build.py bench --", description=__doc__, formatter_class=form)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there, flat")
     parser.add_argument("--only", metavar="GROUPS", help=f"of {','.join(GROUPS)}; default: all")
-    help_match = "operators whose name or networks this regular expression finds"
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, small photos")
+    help_match = "of ops: those whose name or networks this regular expression finds"
     parser.add_argument("--match", default="", metavar="REGEX", help=help_match)
+    help_photos = "for accuracy: the first 24 that the model was not calibrated with"
+    parser.add_argument("--photos", type=Path, metavar="DIR", help=help_photos)
+    help_docs = f"write {docs.FIGURES}, and {docs.PAGE} from it, if nothing fails"
+    parser.add_argument("--write-docs", action="store_true", help=help_docs)
+    help_render = f"only write {docs.PAGE} again from {docs.FIGURES}"
+    parser.add_argument("--render", action="store_true", help=help_render)
     return parser
 
 
-@contextmanager
-def _setting(options: argparse.Namespace) -> Iterator[Setting]:
-    tree = Tree(Path(__file__).resolve().parents[3])
-    model = assets.ensure(tree)["u2netp.onnx"]
-    with tempfile.TemporaryDirectory() as name, chromium() as browser:
-        folder = Path(name)
-        with site(tree.dist, tree.cache / "bench", model, folder) as url:
-            yield Setting(browser, url, folder, options.quick, options.match)
+def _measure(
+    tree: Tree, options: argparse.Namespace, chosen: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the figures, flat, and which groups failed."""
+    rows: list[Row] = []
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        how = {"quick": options.quick, "match": options.match, "photos": options.photos}
+        with setting(tree, Path(folder), **how) as s:
+            about = machine.describe(s.browser.version)
+            for at, name in enumerate(chosen, 1):
+                begin = time.monotonic()
+                say(f"[{at}/{len(chosen)}] measuring {name}")
+                try:
+                    rows += GROUPS[name](s)
+                except Exception:  # the other groups are still worth having
+                    failed.append(name)
+                    traceback.print_exc()
+                say(f"[{at}/{len(chosen)}] {name}: {time.monotonic() - begin:.0f} s")
+    rows += derived({row.name: row for row in rows})
+    print(table(row for row in rows if not row.name.startswith(DETAIL)))
+    return about | document(rows), failed
+
+
+def _write(path: Path, figures: dict[str, Any]) -> None:
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

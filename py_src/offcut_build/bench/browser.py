@@ -1,50 +1,98 @@
-"""The benchmark's browser and site: dist/ with the benchmark's pages and peers beside it."""
+"""The benchmark's browser and sites: dist/ as it is hosted, and a copy with the peers beside it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from offcut import serve
+from offcut_build import assets
 from offcut_build.bench import peers
+from offcut_build.lock import read
+from offcut_build.tree import Tree
 
-__all__ = ["chromium", "page_at", "site"]
+__all__ = ["Sites", "ask", "chromium", "page_at", "sites"]
 
 PAGES = Path(__file__).parent / "pages"
-HEADERS = """/*
-  Cross-Origin-Opener-Policy: same-origin
-  Cross-Origin-Embedder-Policy: require-corp
-"""
+STOCK = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+POLICY = "Content-Security-Policy"
 QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-quic",
     "--disable-sync",
+    "--enable-blink-features=ForceEagerMeasureMemory",  # else memory is told after minutes
     "--no-first-run",
     "--no-sandbox",
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Addresses, each with a final slash, and the folder behind the second."""
+
+    hosted: str  # dist/, with the headers that it asks for
+    bench: str  # a copy of it with the benchmark's pages and onnxruntime-web
+    stock: str  # Pyodide and numpy as they are published
+    folder: Path  # what `bench` serves
+
+
 @contextmanager
-def site(dist: Path, cache: Path, model: Path, folder: Path) -> Iterator[str]:
-    """Serve dist/, the peers and `model` (an ONNX file) from one origin; yield the address."""
-    shutil.copytree(dist, folder, dirs_exist_ok=True)
-    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
-    web = peers.npm_package(*peers.ONNXRUNTIME_WEB, cache)
-    shutil.copytree(web / "dist", folder / "onnxruntime-web", dirs_exist_ok=True)
-    shutil.copy(model, folder / "bench_model.onnx")
-    # The peer needs a laxer policy than dist/_headers has; isolation, for threads, stays.
-    (folder / "_headers").write_text(HEADERS)
-    server = serve.start(folder)
-    try:
-        yield server.url
-    finally:
-        server.close()
+def sites(tree: Tree, folder: Path) -> Iterator[Sites]:
+    """Serve everything from 127.0.0.1 by the same server.
+
+    The benchmark's pages and the peers need a laxer content security policy than dist/ asks for;
+    all other headers, those for isolation and caching too, are the same everywhere.
+    """
+    bench, stock = folder / "bench", folder / "stock"
+    shutil.copytree(tree.dist, bench)
+    shutil.copytree(PAGES, bench, dirs_exist_ok=True)
+    web = peers.npm_package(*peers.ONNXRUNTIME_WEB, tree.cache / "bench")
+    shutil.copytree(web / "dist", bench / "onnxruntime-web")
+    found = assets.ensure(tree)
+    shutil.copy(found["u2netp.onnx"], bench / "bench_model.onnx")
+    _stock(tree, found, stock)
+    lines = (tree.dist / "_headers").read_text(encoding="utf-8").splitlines(keepends=True)
+    for place in (bench, stock):
+        (place / "_headers").write_text("".join(line for line in lines if POLICY not in line))
+    with ExitStack() as stack:
+        hosted, beside, plain = (
+            stack.enter_context(serve.start(place)).url for place in (tree.dist, bench, stock)
+        )
+        yield Sites(hosted, beside, plain, bench)
+
+
+def _stock(tree: Tree, found: Mapping[str, Path], folder: Path) -> None:
+    """Lay out Pyodide's own files, numpy's wheel, and a lock file that names it."""
+    lock = read(tree.lock_file)
+    numpy = next(asset for asset in lock.assets if asset.package == "numpy")
+    entry = {
+        "depends": [],
+        "file_name": numpy.file,
+        "imports": ["numpy"],
+        "install_dir": "site",
+        "name": "numpy",
+        "package_type": "package",
+        "sha256": numpy.sha256,
+        "unvendored_tests": False,
+        "version": numpy.version,
+    }
+    pyodide = folder / "pyodide"
+    pyodide.mkdir(parents=True)
+    for name in (*STOCK, numpy.file):
+        shutil.copy(found[name], pyodide / name)
+    document = {"info": lock.info, "packages": {"numpy": entry}}
+    (pyodide / "pyodide-lock.json").write_text(json.dumps(document))
+    for name in ("bench_stock.html", "bench_stock.js"):
+        shutil.copy(PAGES / name, folder / name)
 
 
 @contextmanager
@@ -60,8 +108,13 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def page_at(context: BrowserContext, url: str) -> Page:
-    """Open `url` and return its page once its script has run."""
-    page = context.new_page()
+def page_at(page: Page, url: str) -> Page:
+    """Open `url` in `page` and return it once its script has run."""
     page.goto(url, wait_until="load")
     return page
+
+
+def ask(page: Page, name: str, argument: Any) -> Any:
+    """Call a function of the script of bench_offcut.html; argument and answer are JSON values."""
+    plain = json.loads(json.dumps(argument))
+    return page.evaluate("([name, value]) => window.bench.ask(name, value)", [name, plain])

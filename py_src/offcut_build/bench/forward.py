@@ -2,77 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from offcut_build.bench.browser import page_at
+from offcut_build.bench.browser import ask, page_at
 from offcut_build.bench.rows import Row
+from offcut_build.console import say
 
-__all__ = ["forwards", "photos"]
+__all__ = ["Contender", "contenders", "forwards"]
 
 OPEN = "async ([threads, model]) => await window.bench.open(threads, model)"
 FORWARD = "async (runs) => await window.bench.forward(runs)"
-ASK = "async ([name, argument]) => await window.bench.ask(name, argument)"
+PEER = "onnxruntime_web"
 
 
-def forwards(
-    browser: Browser, url: str, *, backends: list[tuple[str, int]], rounds: int, runs: int
-) -> list[Row]:
-    """Return a row per (backend, threads), each beside onnxruntime-web with as many threads.
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Who runs the network. model: the peer's file, "" for Offcut."""
 
-    Every round runs all of them one after another, so that a change of the machine's speed meets
-    all alike; a page's first forward warms it up and is not counted.
+    name: str  # of the row
+    threads: int
+    model: str = ""
+    backend: str = ""
+    precision: str = "auto"
+    share: int = 1  # runs in every so many rounds
+
+
+def contenders(int8: Mapping[str, str], threads: list[int]) -> list[Contender]:
+    """Return everybody. int8: the peer's 8-bit formats -> files."""
+    found = []
+    for count in threads:
+        row = f"forward/threads-{count}"
+        found.append(Contender(f"{row}/{PEER}_float32", count, "bench_model.onnx"))
+        for form, file in int8.items():
+            found.append(Contender(f"{row}/{PEER}_int8_{form}", count, file))
+        found.append(Contender(row, count, backend="simd"))
+    found.append(Contender("forward/float32/threads-1", 1, backend="simd", precision="float32"))
+    found.append(Contender("forward/reference/threads-1", 1, backend="reference", share=3))
+    return found
+
+
+def forwards(browser: Browser, url: str, everybody: list[Contender], *, rounds: int) -> list[Row]:
+    """Return a row per contender, Offcut's beside the peer's with as many threads.
+
+    Each has a page of its own. Every round runs all of them one after another, so that a change
+    of the machine's speed meets all alike; a page's first forward warms it up and is a row of its
+    own for Offcut.
     """
     context = browser.new_context()
-    pages: dict[str, Page] = {}
-    for threads in sorted({threads for _, threads in backends}):
-        page = page_at(context, f"{url}bench_onnxruntime_web.html")
-        page.evaluate(OPEN, [threads, "bench_model.onnx"])
-        pages[f"onnxruntime_web_float32/threads-{threads}"] = page
-    heaps: dict[str, dict[str, Any]] = {}
-    for backend, threads in backends:
-        page = page_at(context, f"{url}bench_offcut.html")
-        name = f"{backend}/threads-{threads}"
-        argument = {"threads": threads, "model": "", "backend": backend}
-        heaps[name] = page.evaluate(ASK, ["open", argument])
-        pages[name] = page
-    spent: dict[str, list[float]] = {name: [] for name in pages}
-    for count in [1] + [runs] * rounds:
-        for name, page in pages.items():
-            if name in heaps:
-                answer = page.evaluate(ASK, ["forward", count])
-                heaps[name]["heap_peak"] = answer["heap_peak"]
-                answer = answer["milliseconds"]
-            else:
-                answer = page.evaluate(FORWARD, count)
-            spent[name] += answer
-    spent = {name: values[1:] for name, values in spent.items()}  # the first warmed up
-    context.close()
-    rows = [Row(f"forward/{name}", values) for name, values in spent.items()]
-    by_name = {row.name: row for row in rows}
-    for backend, threads in backends:
-        peer = by_name[f"forward/onnxruntime_web_float32/threads-{threads}"]
-        by_name[f"forward/{backend}/threads-{threads}"].beside(peer)
-        opened = heaps[f"{backend}/threads-{threads}"]
-        growth = (opened["heap_peak"] - opened["heap_idle"]) / 1e6
-        rows.append(Row(f"python_heap_growth/{backend}/threads-{threads}", [growth], "MB"))
-        rows.append(Row(f"compile/{backend}/threads-{threads}", [opened["compile"]]))
-    return rows
+    try:
+        pages = {who.name: _open(context.new_page(), url, who) for who in everybody}
+        spent: dict[str, list[float]] = {who.name: [] for who in everybody}
+        answers: dict[str, dict[str, Any]] = {}
+        for turn in range(rounds + 1):
+            say(f"  round {turn} of {rounds}")
+            for who in everybody:
+                if turn <= 1 or turn % who.share == 0:
+                    spent[who.name] += _forward(pages[who.name][0], who, answers)
+    finally:
+        context.close()
+    first = {name: values.pop(0) for name, values in spent.items()}
+    rows = {name: Row(name, values) for name, values in spent.items()}
+    found = [row for row in rows.values() if "_int8_" not in row.name]
+    for who in everybody:
+        if not who.model:
+            found += _beside(who, rows, found)
+            found.append(Row(f"{who.name}/first", [first[who.name]]))
+            found += _memory(who, pages[who.name][1], answers[who.name])
+    return found
 
 
-def photos(browser: Browser, url: str, *, megapixels: list[float], backend: str) -> list[Row]:
-    """Return a row per stage and photo size, each photo cut out three times after a warm-up."""
-    context = browser.new_context()
-    page = page_at(context, f"{url}bench_offcut.html")
-    page.evaluate(ASK, ["open", {"threads": None, "model": "", "backend": backend}])
-    page.evaluate(ASK, ["photo", 0.1])
-    rows = []
-    for size in megapixels:
-        answers = [page.evaluate(ASK, ["photo", size]) for _ in range(3)]
-        for stage in answers[0]["milliseconds"]:
-            values = [answer["milliseconds"][stage] for answer in answers]
-            rows.append(Row(f"photo/{size:g}-megapixels/{stage}", values))
-        rows.append(Row(f"photo/{size:g}-megapixels/png", [answers[0]["bytes"] / 1e6], "MB"))
-    context.close()
+def _open(page: Page, url: str, who: Contender) -> tuple[Page, dict[str, Any]]:
+    if who.model:
+        page_at(page, f"{url}bench_onnxruntime_web.html")
+        page.evaluate(OPEN, [who.threads, who.model])
+        return page, {}
+    page_at(page, f"{url}bench_offcut.html")
+    argument = {"threads": who.threads, "backend": who.backend, "precision": who.precision}
+    return page, ask(page, "open", argument)
+
+
+def _forward(page: Page, who: Contender, answers: dict[str, dict[str, Any]]) -> list[float]:
+    if who.model:
+        return [float(value) for value in page.evaluate(FORWARD, 1)]
+    answers[who.name] = ask(page, "forward", 1)
+    return [float(value) for value in answers[who.name]["milliseconds"]]
+
+
+def _beside(who: Contender, rows: dict[str, Row], found: list[Row]) -> list[Row]:
+    """Note the ratios to the peer; return the row of its better 8-bit format where it is new."""
+    row = f"forward/threads-{who.threads}"
+    rows[who.name].beside(rows[f"{row}/{PEER}_float32"])
+    formats = [value for key, value in rows.items() if key.startswith(f"{row}/{PEER}_int8_")]
+    if not formats:
+        return []
+    best = Row(f"{row}/{PEER}_int8", min(formats, key=lambda form: form.median).values)
+    rows[who.name].beside(best)
+    return [] if any(known.name == best.name for known in found) else [best]
+
+
+def _memory(who: Contender, opened: dict[str, Any], last: dict[str, Any]) -> list[Row]:
+    """Return what making the model ready took, and what memory it and its runs took."""
+    growth = (last["heap_peak"] - opened["heap_idle"]) / 1e6
+    rows = [
+        Row(f"{who.name}/compile", [opened["compile"]]),
+        Row(f"{who.name}/python_heap_growth", [growth], "MB"),
+    ]
+    if opened["kernels_memory"]:
+        rows.append(Row(f"{who.name}/kernels_memory", [opened["kernels_memory"] / 1e6], "MB"))
     return rows

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from offcut_build.bench.ops import PEER, PRECISIONS, Timed
+from offcut_build.bench.rows import Row
 
-__all__ = ["heading", "line", "slower", "summary"]
+__all__ = ["heading", "line", "slower", "summary", "totals"]
 
 WIDTH = 44
 
@@ -42,3 +43,23 @@ def summary(timed: Sequence[Timed]) -> str:
         listed = f": {', '.join(found)}" if found else ""
         lines.append(f"{precision}: {len(found)} of {len(timed)} are slower than {PEER}{listed}")
     return "\n".join(lines)
+
+
+def totals(timed: Sequence[Timed], networks: Mapping[str, Sequence[str]]) -> list[Row]:
+    """Return, by network and precision, how many operators there are and how many are slower.
+
+    networks: operator's name -> the networks that have it.
+    """
+    return list(_totals(timed, networks))
+
+
+def _totals(timed: Sequence[Timed], networks: Mapping[str, Sequence[str]]) -> Iterator[Row]:
+    for network in dict.fromkeys(name for names in networks.values() for name in names):
+        own = [done for done in timed if network in networks[done.name]]
+        for precision in PRECISIONS:
+            name = f"operators/{network}/{precision}"
+            found = [done for done in own if precision in slower(done)]
+            ratios = [done.ratio(precision) for done in own]
+            yield Row(f"{name}/count", [float(len(own))], "")
+            yield Row(f"{name}/slower", [float(len(found))], "")
+            yield Row(f"{name}/ratio", ratios, "")

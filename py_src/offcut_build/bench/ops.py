@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from offcut_build.bench.browser import page_at
+from offcut_build.bench.browser import ask, page_at
 from offcut_build.bench.op import Op
 from offcut_build.bench.op_model import onnx_bytes, shape_out
 from offcut_build.bench.rows import Row
@@ -24,6 +23,7 @@ PEER = "onnxruntime_web_float32"
 PRECISIONS = ("u8", "float32")
 STRETCH = 8.0  # milliseconds that one measurement lasts at least
 MOST_TIMES = 2000
+PAGE_OPS = 60  # operators until both pages are replaced: their memory only grows
 LONG = 1000.0  # milliseconds: what takes longer is measured once
 TOLERANCE = {"u8": 0.06, "float32": 1e-3}  # of the largest value, that samples may differ by
 
@@ -47,7 +47,7 @@ class Timed:
         yield peer
         for precision in PRECISIONS:
             row = Row(f"ops/{self.name}/{precision}", self.spent[precision])
-            row.peer, row.ratio = PEER, self.ratio(precision)
+            row.ratios[PEER] = self.ratio(precision)
             yield row
 
 
@@ -58,14 +58,15 @@ def time_ops(
 
     Every round runs the peer and both precisions one after another.
     """
-    context = browser.new_context()
-    try:
-        peer = page_at(context, f"{url}bench_onnxruntime_web.html")
-        offcut = page_at(context, f"{url}bench_offcut.html?script=bench_ops.py")
-        for op in ops:
-            yield _time(peer, offcut, folder, op, rounds)
-    finally:
-        context.close()
+    for first in range(0, len(ops), PAGE_OPS):
+        context = browser.new_context()
+        try:
+            peer = page_at(context.new_page(), f"{url}bench_onnxruntime_web.html")
+            offcut = page_at(context.new_page(), f"{url}bench_offcut.html?script=bench_ops.py")
+            for op in ops[first : first + PAGE_OPS]:
+                yield _time(peer, offcut, folder, op, rounds)
+        finally:
+            context.close()
 
 
 def _time(peer: Page, offcut: Page, folder: Path, op: Op, rounds: int) -> Timed:
@@ -83,7 +84,7 @@ def _time(peer: Page, offcut: Page, folder: Path, op: Op, rounds: int) -> Timed:
         "low": expected["low"],
         "high": expected["high"],
     }
-    opened = _ask(offcut, "open", argument)
+    opened = ask(offcut, "open", argument)
     runners = {PEER: partial(_run_peer, peer)}
     runners |= {precision: partial(_run_offcut, offcut, precision) for precision in PRECISIONS}
     spent: dict[str, list[float]] = {name: [] for name in runners}
@@ -101,7 +102,7 @@ def _run_peer(peer: Page, times: int) -> float:
 
 
 def _run_offcut(page: Page, precision: str, times: int) -> float:
-    return float(_ask(page, "run", {"precision": precision, "times": times}))
+    return float(ask(page, "run", {"precision": precision, "times": times}))
 
 
 def _times(run: Callable[[int], float]) -> int:
@@ -126,10 +127,3 @@ def _remarks(opened: dict[str, Any], expected: list[float]) -> list[str]:
         if opened[precision]["fallback"]:
             remarks.append(f"{precision}: {opened[precision]['fallback']}")
     return remarks
-
-
-def _ask(page: Page, name: str, argument: dict[str, Any]) -> Any:
-    return page.evaluate(
-        "([name, argument]) => window.bench.ask(name, argument)",
-        [name, json.loads(json.dumps(argument))],
-    )

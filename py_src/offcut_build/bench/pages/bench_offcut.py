@@ -1,4 +1,4 @@
-"""What the benchmark's worker calls: open a model, time forwards, time a photo's stages.
+"""What the benchmark's worker calls: open a model, time forwards, cut out a photo as the page does.
 
 Arguments and answers are JSON.
 """
@@ -8,17 +8,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import js
 import numpy as np
 import pyodide_js
 
-from offcut import container
+from offcut import backends, container
+from offcut.backends import simd
 from offcut.download import fetch_index, fetch_model
-from offcut.imaging import png
-from offcut.pipeline import Options, cut_out
-from offcut.session import open_session
-from offcut.web.network import patch_urllib
+from offcut.session import Session, open_session
+from offcut.web import handlers
 
-opened: dict[str, Any] = {}
+opened: dict[str, Any] = {}  # "service": offcut.web.handlers.Service
+
+
+def start(service: Any) -> None:
+    """Take the service that answers the page's requests; bench_worker.js calls this."""
+    opened["service"] = service
 
 
 def heap() -> int:
@@ -27,64 +32,56 @@ def heap() -> int:
 
 
 async def open(root: str, argument: str) -> str:
-    """Open a model. argument: {threads, model, backend}."""
+    """Open the default model. argument: {threads, backend, precision}."""
     wanted = json.loads(argument)
-    patch_urllib()
-    entry = (await fetch_index(root + "models/index.json")).find(wanted["model"] or "")
+    entry = (await fetch_index(root + "models/index.json")).find("")
     path = await fetch_model(entry, root + "models", Path("/tmp/bench"))
     model = container.read(path.read_bytes(), entry.file)
-    if opened:
-        opened["session"].close()
+    path.unlink()
     begin, idle = time.perf_counter(), heap()
-    session = await open_session(
-        model, name=entry.name, backend=wanted["backend"], threads=wanted["threads"]
-    )
+    if wanted["precision"] == "auto":
+        session = await open_session(
+            model, name=entry.name, backend=wanted["backend"], threads=wanted["threads"]
+        )
+    else:
+        program = await simd.compile(
+            model, threads=wanted["threads"], precision=wanted["precision"]
+        )
+        session = Session(entry.name, model, "simd", {}, program)
     milliseconds = (time.perf_counter() - begin) * 1e3
-    opened.update(session=session, idle=idle)
+    opened["service"].session = session
     answer = {"backend": session.backend, "threads": session.threads, "compile": milliseconds}
-    return json.dumps(answer | {"heap_idle": idle})
+    return json.dumps(answer | {"heap_idle": idle, "kernels_memory": kernels_memory()})
+
+
+def kernels_memory() -> int:
+    """Return the bytes of the kernels' memory: op table, weights, arena, scratch; 0 for none."""
+    return int(getattr(opened["service"].session.program, "bytes", 0))
 
 
 async def forward(root: str, argument: str) -> str:
     """Run forwards on zeros. argument: how many; answer: milliseconds of each."""
-    session = opened["session"]
-    height, width = session.model.card.input.size
-    x = np.zeros((1, 3, height, width), np.float32)
+    session = opened["service"].session
+    model, program = session.model, session.program
+    height, width = model.card.input.size
+    x = {model.graph.inputs[0]: np.zeros((1, 3, height, width), np.float32)}
     spent = []
     for _ in range(json.loads(argument)):
         begin = time.perf_counter()
-        await session.run(x)
+        await program.run(x, backends.no_checkpoint)
         spent.append((time.perf_counter() - begin) * 1e3)
     return json.dumps({"milliseconds": spent, "heap_peak": heap()})
 
 
 async def photo(root: str, argument: str) -> str:
-    """Cut out a made photo of so many megapixels: answer: milliseconds per stage."""
-    megapixels = float(json.loads(argument))
-    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
-    width = round(megapixels * 1e6 / height)
-    image = made_photo(height, width)
-    cutout = await cut_out(image, opened["session"])
-    result = cutout.compose(Options())
+    """Cut out the photo at an address below root. argument: its name; answer: times and bytes."""
+    name = json.loads(argument)
+    blob = await (await js.fetch(root + name)).blob()
     begin = time.perf_counter()
-    data = png.encode(result)
-    cutout.milliseconds["encode"] = (time.perf_counter() - begin) * 1e3
-    sizes = {"bytes": len(data), "heap_peak": heap()}
-    return json.dumps({"milliseconds": cutout.milliseconds} | sizes)
-
-
-def made_photo(height: int, width: int) -> np.ndarray:
-    """Return a bright ball on a dull gradient with grain, u8 RGBA (height, width, 4)."""
-    rng = np.random.default_rng(7)
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1.33, 1.33, width, dtype=np.float32)
-    image = np.empty((height, width, 4), np.uint8)
-    for row in range(0, height, 256):
-        band = y[row : row + 256]
-        inside = np.hypot(x, band) < 0.6
-        grain = rng.integers(0, 12, (len(band), width), dtype=np.uint8)
-        image[row : row + 256, :, 0] = np.where(inside, 200 + 40 * band, 90 + 20 * x) + grain
-        image[row : row + 256, :, 1] = np.where(inside, 60 - 30 * band, 100 + 10 * band) + grain
-        image[row : row + 256, :, 2] = np.where(inside, 40, 110 - 20 * x) + grain
-    image[..., 3] = 255
-    return image
+    service = opened["service"]
+    report = handlers.Report(service, 0)
+    answer = await handlers.remove(service, {"file": blob, "name": name}, report)
+    stages = {key: float(value) for key, value in answer["milliseconds"].items()}
+    stages["total"] = (time.perf_counter() - begin) * 1e3
+    sizes = {"png": int(answer["png"].size), "heap_peak": heap()}
+    return json.dumps({"milliseconds": stages, "kernels_memory": kernels_memory()} | sizes)

@@ -6,10 +6,11 @@ const root = new URL("./", import.meta.url);
 const script = new URL(import.meta.url).searchParams.get("script") ?? "";
 const scope = /** @type {any} */ (self);
 
-const booted = bootPython(root, () => {}).then(async ({ pyodide, kernels }) => {
-  const simd = pyodide.pyimport("offcut.backends.simd.library_js");
-  if (kernels) simd.configure(kernels.single, kernels.threads, kernels.startThread);
+const booted = bootPython(root, () => {}).then(async ({ pyodide, loadPackage, kernels }) => {
+  const { Service } = pyodide.pyimport("offcut.web.handlers");
+  const service = Service(root.href, () => {}, loadPackage, kernels);
   pyodide.runPython(await (await fetch(new URL(script, root))).text());
+  pyodide.globals.get("start")?.(service);
   return pyodide.globals;
 });
 
