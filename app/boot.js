@@ -16,6 +16,7 @@ import { decompress, membersOf } from "./pack.js";
 /** @typedef {{stage: string, done: number, total: number, unit: string}} Progress */
 /** @typedef {(progress: Progress) => void} OnProgress */
 /** @typedef {import("./core_files.js").Manifest} Manifest */
+/** @typedef {import("./witness.js").Witness} Witness */
 /** @typedef {Record<string, {file_name: string, depends: string[]}>} Packages */
 /** @typedef {(path: string) => Promise<Uint8Array<ArrayBuffer>>} Fetch verified bytes of a file */
 /**
@@ -23,24 +24,30 @@ import { decompress, membersOf } from "./pack.js";
  * @property {any} pyodide
  * @property {(name: string) => Promise<void>} loadPackage load one more package of the bundle
  * @property {import("./kernels.js").Kernels | null} kernels
+ * @property {Manifest} manifest
  */
 
 const FOLDER = "pyodide/";
 const LOCK = "pyodide/pyodide-lock.json";
 const TELL_EVERY = 50; // milliseconds between reports of progress
 const PACK = "start/python.pack";
+const SPARE = "pillow"; // decodes what the browser cannot, or would alter
 
-/** @param {URL} root the bundle's address @param {OnProgress} progress @returns {Promise<Python>} */
-export async function bootPython(root, progress) {
+/**
+ * @param {URL} root the bundle's address @param {OnProgress} progress
+ * @param {Witness} [witness] @returns {Promise<Python>}
+ */
+export async function bootPython(root, progress, witness) {
   progress({ stage: "files", done: 0, total: 0, unit: "bytes" });
   const manifest = fetchManifest(root);
-  const fetchFile = counting(root, manifest, progress);
+  const fetchFile = counting(root, manifest, progress, witness);
   const kernels = compileKernels(fetchFile);
   const modules = fetchFile(PACK).then(decompress);
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const core = fetchCore(root, manifest, fetchFile);
   await Promise.all([manifest, modules, lock, core, kernels]);
   mark("files");
+  const spare = fetchSpare(JSON.parse(await lock).packages, fetchFile);
   progress({ stage: "python", done: 0, total: 1, unit: "steps" });
   const pyodide = await start(new URL(FOLDER, root), await core, await modules, await lock);
   mark("python");
@@ -53,12 +60,28 @@ export async function bootPython(root, progress) {
     const more = wheelsOf(name, JSON.parse(await lock).packages);
     for (const loaded of namesLoaded(pyodide)) more.delete(loaded);
     const paths = [...more.values()].map((file) => FOLDER + file);
-    const data = await Promise.all(paths.map((path) => fetchVerified(root, manifest, path)));
+    const data = await Promise.all(
+      paths.map((path) => fetchVerified(root, manifest, path, { witness })),
+    );
     const fetched = new Map(paths.map((path, k) => [new URL(path, root).href, data[k]]));
     await serving(fetched, () => pyodide.loadPackage([...more.keys()]));
     checkLoaded(pyodide, [...more.keys()]);
   };
-  return { pyodide, loadPackage, kernels: await kernels };
+  await spare;
+  return { pyodide, loadPackage, manifest: files, kernels: await kernels };
+}
+
+/**
+ * Fetch what some photo may need while Python starts, so that no photo causes a request.
+ * @param {Packages} packages @param {Fetch} fetchFile
+ */
+async function fetchSpare(packages, fetchFile) {
+  if (!(SPARE in packages)) return;
+  try {
+    await fetchFile(FOLDER + packages[SPARE].file_name);
+  } catch {
+    // It will be asked for again, and its absence told, when a photo needs it.
+  }
 }
 
 /** @param {string} name */
@@ -69,9 +92,10 @@ function mark(name) {
 /**
  * Return a function that fetches one more file; `progress` gets the sum over all of them.
  * @param {URL} root @param {Promise<Manifest>} manifest @param {OnProgress} progress
+ * @param {Witness} [witness]
  * @returns {(path: string, onResponse?: (response: Response) => void) => Promise<Uint8Array<ArrayBuffer>>}
  */
-function counting(root, manifest, progress) {
+function counting(root, manifest, progress, witness) {
   let done = 0;
   let total = 0;
   let told = 0;
@@ -81,13 +105,13 @@ function counting(root, manifest, progress) {
       () => {},
     );
     /** @param {number} bytes */
-    const count = (bytes) => {
+    const onBytes = (bytes) => {
       done += bytes;
       if (performance.now() < told + TELL_EVERY) return;
       told = performance.now();
       progress({ stage: "files", done, total: Math.max(done, total), unit: "bytes" });
     };
-    return fetchVerified(root, manifest, path, count, onResponse);
+    return fetchVerified(root, manifest, path, { onBytes, onResponse, witness });
   };
 }
 

@@ -5,8 +5,10 @@
 // that names the file. A file that is wrong is asked for once more, past the browser's cache.
 
 import { Failure } from "./failure.js";
+import { digest, find, isEmpty } from "./store.js";
 
-/** @typedef {{sha256: string, bytes: number}} Row */
+/** @typedef {import("./store.js").Row} Row */
+/** @typedef {import("./witness.js").Witness} Witness */
 /** @typedef {{version: string, files: Record<string, Row>}} Manifest */
 /** @typedef {(bytes: number) => void} OnBytes Called with how many more bytes have arrived. */
 /** @typedef {(response: Response) => void} OnResponse Called with a copy of a good response. */
@@ -33,24 +35,29 @@ export async function fetchManifest(root) {
 }
 
 /**
- * The request does not wait for the manifest; the answer does.
+ * Take a file from what the browser keeps, or fetch and keep it. On a first visit the request does
+ * not wait for the manifest; the answer does.
  * @param {URL} root
  * @param {Promise<Manifest>} manifest
  * @param {string} path in the manifest
- * @param {OnBytes} [onBytes]
- * @param {OnResponse} [onResponse] may begin with the bytes, but use nothing before they are right
+ * @param {object} [options]
+ * @param {OnBytes} [options.onBytes]
+ * @param {OnResponse} [options.onResponse] may begin with the bytes, but use nothing before they are right
+ * @param {Witness} [options.witness]
  * @returns {Promise<Uint8Array<ArrayBuffer>>} the file's bytes, verified
  */
-export async function fetchVerified(root, manifest, path, onBytes, onResponse) {
+export async function fetchVerified(root, manifest, path, options = {}) {
+  const { onBytes = () => {}, onResponse, witness } = options;
   const row = manifest.then(({ files }) => files[path] ?? Promise.reject(unnamed(path)));
+  row.catch(() => {}); // awaited below, maybe long after it fails
+  const kept = (await isEmpty(root)) ? null : await find(root, await row);
   /** @param {RequestCache} cache */
-  const tryOnce = (cache) => attempt(root, path, row, cache, onBytes ?? (() => {}), onResponse);
-  try {
-    return await tryOnce("default");
-  } catch {
-    await row;
-    return await tryOnce("reload");
-  }
+  const attemptBy = (cache) => attempt(root, path, row, cache, onBytes, onResponse);
+  const { data, type } = kept ?? (await attemptBy("default").catch(() => attemptBy("reload")));
+  if (kept) onBytes(data.byteLength);
+  witness?.verified(path, await row);
+  if (!kept) witness?.keep(await row, data, type);
+  return data;
 }
 
 /**
@@ -83,11 +90,12 @@ async function attempt(root, path, expected, cache, onBytes, onResponse) {
   try {
     const url = new URL(path, root);
     const { data, type } = await download(url, path, cache, count, onResponse);
-    const [row, sha256] = await Promise.all([expected, digest(data)]);
+    const [row, sha256] = await Promise.all([expected, hash(data)]);
     if (sha256 !== row.sha256) throw mismatch(path, data, sha256, row, type);
     if (path.endsWith(".mjs") && !SCRIPT_TYPES.test(type)) throw wrongType(path, type);
-    return data;
+    return { data, type };
   } catch (error) {
+    await expected; // without a manifest there is no second attempt
     onBytes(-counted); // what was counted did not help
     throw error;
   }
@@ -131,7 +139,7 @@ async function download(url, path, cache, onBytes, onResponse) {
 }
 
 /** @param {Uint8Array<ArrayBuffer>} data @returns {Promise<string>} sha256 in hexadecimal */
-async function digest(data) {
+async function hash(data) {
   if (!globalThis.crypto?.subtle) {
     throw new Failure(
       "InsecureAddressError",
@@ -139,8 +147,7 @@ async function digest(data) {
       "open the page over https, or as http://localhost",
     );
   }
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digest(data);
 }
 
 /** @param {string} path */
@@ -148,12 +155,17 @@ function unnamed(path) {
   return new Failure("IntegrityError", `manifest.json does not name ${path}`, REBUILD);
 }
 
+const REMEDIES = /** @type {Record<number, string>} */ ({
+  404: "the copy on the server is incomplete: rebuild dist/",
+  504: "the browser has removed what Offcut had kept: open the page once with a connection",
+});
+
 /** @param {string} path @param {number} status */
 function unanswered(path, status) {
   return new Failure(
     "DownloadError",
     `${path} could not be fetched: the server answers ${status}`,
-    status === 404 ? "the copy on the server is incomplete: rebuild dist/" : "try again later",
+    REMEDIES[status] ?? "try again later",
   );
 }
 

@@ -28,6 +28,7 @@ import { Failure } from "./failure.js";
  * @property {(progress: Progress) => void} onBoot
  * @property {(info: Info) => void} onReady
  * @property {(failure: Failure) => void} onFailure it did not start; `start` tries again
+ * @property {(worker: Worker) => void} onWorker a worker is being started
  */
 
 export class Engine {
@@ -49,8 +50,10 @@ export class Engine {
   start() {
     this.#bridge?.close();
     this.#ready = false;
-    const { onBoot, onReady, onFailure } = this.listeners;
-    const bridge = new Bridge(startConfined("worker.js", "offcut"), onBoot, () => this.#lost(bridge));
+    const { onBoot, onReady, onFailure, onWorker } = this.listeners;
+    const worker = startConfined("worker.js", "offcut");
+    onWorker(worker);
+    const bridge = new Bridge(worker, onBoot, () => this.#lost(bridge));
     this.#bridge = bridge;
     const opened = bridge.call("open_model", this.choice, { progress: onBoot });
     opened.then((info) => this.#bringAgain(bridge, info)).then(

@@ -6,6 +6,11 @@
 // Serving is one call into WebAssembly that lasts until the program is closed: between jobs the
 // thread sleeps on the memory (kernels/program.c), so no message arrives here meanwhile.
 
+import { closeWaysOut, refuseUnlessConfined } from "./confinement.js";
+
+closeWaysOut();
+refuseUnlessConfined();
+
 addEventListener("message", async ({ data }) => {
   /** @type {{ module: WebAssembly.Module, memory: WebAssembly.Memory, base: number, stack: number, ith: number, job: number }} */
   const { module, memory, base, stack, ith, job } = data;

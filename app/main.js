@@ -2,10 +2,15 @@
 //
 // <html> carries the state that style sheets and tests read: docs/embedding.md lists it.
 
+import { closeWaysOut } from "./confinement.js";
 import { Engine } from "./engine.js";
+import { Evidence } from "./evidence.js";
 import { watchIntake } from "./intake.js";
 import { Models, isModel } from "./models.js";
+import { Offline } from "./offline.js";
 import { Photos } from "./photos.js";
+import { watchProof } from "./proof.js";
+import { recover } from "./recover.js";
 import { describeBoot, describeModel } from "./stages.js";
 import { showStrip } from "./strip.js";
 import { announce, keepFocus, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
@@ -16,6 +21,7 @@ import { showModel } from "./view.js";
 
 const root = document.documentElement;
 root.dataset.script = "running"; // tells the style sheet that no script is missing
+closeWaysOut();
 
 /** What is known besides the photos. */
 const known = {
@@ -29,6 +35,11 @@ const known = {
 const FINAL = new Set(["ImageError", "BackendError", "UnknownModelError"]);
 FINAL.add("ModelFormatError").add("UnsupportedOperatorError");
 
+/** Failures that a broken service worker may cause. */
+const LOADING = new Set(["DownloadError", "IntegrityError", "WorkerError"]);
+
+const PATIENCE = 3_000; // milliseconds that an engine which is ready waits for the page's files
+
 const query = new URLSearchParams(location.search);
 const choice = {
   backend: query.get("backend") ?? "",
@@ -36,21 +47,34 @@ const choice = {
   model: query.get("model") ?? "",
 };
 
+const evidence = new Evidence(new URL("./", import.meta.url), showEvidence);
+const drawProof = watchProof(evidence);
+const offline = new Offline(() => {
+  /** @type {HTMLElement} */ (document.querySelector(".update")).hidden = false;
+});
+/** The page's own files are kept and hashed. @type {Promise<unknown>} */
+let settled = offline.fetched;
+
 const engine = new Engine(choice, {
   onBoot(progress) {
     if (progress.stage === "files") known.info = null;
+    if (progress.stage === "python") settled = Promise.all([offline.fetched, evidence.hashPage()]);
     known.boot = describeBoot(progress).text;
     showBoot(progress);
     show();
   },
-  onReady(info) {
+  async onReady(info) {
+    await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
     known.info = info;
+    evidence.ready();
     show();
   },
-  onFailure(failure) {
+  async onFailure(failure) {
+    if (LOADING.has(failure.type) && (await recover())) return;
     known.failure = failure;
     show();
   },
+  onWorker: (worker) => evidence.follow(worker),
 });
 
 const photos = new Photos(engine, show);
@@ -115,8 +139,27 @@ function words(failure) {
   return "";
 }
 
+function showEvidence() {
+  const { before, kept } = evidence;
+  if (before !== null && kept !== null) {
+    offline.fetched.then((saved) => {
+      root.dataset.offline = saved && !kept ? "saved" : "unavailable";
+    });
+  }
+  drawProof?.();
+}
+
+/** Settles when the first photo comes. @type {() => void} */
+let hurry = () => {};
+const hurried = /** @type {Promise<void>} */ (
+  new Promise((resolve) => {
+    hurry = resolve;
+  })
+);
+
 watchIntake(
   (files) => {
+    hurry();
     known.mishap = null;
     const brought = files.filter(isModel);
     if (brought.length) models.use(brought); // before the photos that came with it
@@ -125,6 +168,7 @@ watchIntake(
   showMishap,
 );
 
+document.querySelector(".update-now")?.addEventListener("click", () => offline.update());
 document.querySelector(".cancel")?.addEventListener("click", () => photos.cancel());
 document.querySelector(".clear")?.addEventListener("click", () => photos.clear());
 document.querySelector(".retry")?.addEventListener("click", () => {
@@ -143,5 +187,5 @@ addEventListener("pagehide", (event) => {
   if (!event.persisted) engine.stop();
 });
 
-engine.start();
 show();
+if (!(await offline.isolate(hurried))) engine.start();

@@ -3,7 +3,9 @@
 // It is started by confined_worker.js, so that the page's content security policy governs it too.
 
 import { bootPython } from "./boot.js";
+import { closeWaysOut, refuseUnlessConfined } from "./confinement.js";
 import { Failure } from "./failure.js";
+import { Witness } from "./witness.js";
 
 const root = new URL("./", import.meta.url);
 
@@ -22,27 +24,23 @@ self.addEventListener("unhandledrejection", ({ reason }) => {
   post({ fatal: Failure.of(reason, "Python stopped").report() });
 });
 
-/** No pixel may enter a worker from which code of strangers could run. */
-function refuseUnlessConfined() {
-  try {
-    (0, eval)("1");
-  } catch {
-    return;
-  }
-  throw new Failure(
-    "UnconfinedError",
-    "the page's content security policy is not in force, so its promise of privacy cannot be kept",
-    "serve dist/index.html as it was built",
-  );
-}
-
 try {
+  closeWaysOut();
   refuseUnlessConfined();
-  const { pyodide, loadPackage, kernels } = await bootPython(root, (boot) => post({ boot }));
+  const witness = new Witness(root);
+  const boot = await bootPython(root, (progress) => post({ boot: progress }), witness);
   post({ boot: { stage: "offcut", done: 0, total: 1, unit: "steps" } });
-  const { Service } = pyodide.pyimport("offcut.web.handlers");
-  service = Service(root.href, post, loadPackage, kernels);
+  const { Service } = boot.pyodide.pyimport("offcut.web.handlers");
+  /** @param {string} path @param {Uint8Array<ArrayBuffer>} data a model that Python verified */
+  const keep = (path, data) => {
+    const row = boot.manifest.files[path];
+    if (!row) return;
+    witness.verified(path, row);
+    witness.keep(row, data, "application/octet-stream");
+  };
+  service = Service(root.href, post, boot.loadPackage, boot.kernels, keep);
   post({ boot: { stage: "up", done: 1, total: 1, unit: "steps" } });
+  await witness.flush();
 } catch (error) {
   post({ fatal: Failure.of(error, "Offcut could not start").report() });
 }

@@ -6,6 +6,7 @@
     kernels/                        what `build.py kernels` made, when it did
     models/index.json, models/*.safetensors
     LICENSE, THIRD_PARTY.md, sbom.cdx.json
+    sw.js                           the service worker with the rows of all the rest; see offline.py
     manifest.json                   {"version", "files": {path: {"sha256", "bytes"}}} of the rest
 
 Paths are relative everywhere, so the folder works below any address. The same inputs give the
@@ -19,7 +20,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from offcut_build import assets, kernels, models_index, pyodide_lock, sbom, stamp, venv, wheel
+from offcut_build import (
+    assets,
+    kernels,
+    models_index,
+    offline,
+    pyodide_lock,
+    sbom,
+    stamp,
+    venv,
+    wheel,
+)
 from offcut_build.console import megabytes, say
 from offcut_build.errors import BuildError, DiskError
 from offcut_build.lock import read
@@ -51,7 +62,10 @@ def build(tree: Tree, found: dict[str, Path], start: modules.Start) -> Path:
         say("dist/ is up to date")
         return tree.dist
     files = collect(tree, found, start)
-    files[MANIFEST] = manifest(files, tree.project().version)
+    version = tree.project().version
+    if offline.SCRIPT in files:
+        files[offline.SCRIPT] = offline.script(files, _rows(files), version)
+    files[MANIFEST] = manifest(files, version)
     _replace(tree, files)
     stamp.write(tree, "dist", {"key": key})
     say(f"dist/ built: {len(files)} files, {megabytes(sum(map(len, files.values())))}")
@@ -111,8 +125,11 @@ def _merge(origins: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
 
 def manifest(files: dict[str, bytes], version: str) -> bytes:
     """Return manifest.json for path -> bytes."""
-    rows = {n: {"sha256": sha256(files[n]), "bytes": len(files[n])} for n in sorted(files)}
-    return json.dumps({"version": version, "files": rows}, indent=1).encode() + b"\n"
+    return json.dumps({"version": version, "files": _rows(files)}, indent=1).encode() + b"\n"
+
+
+def _rows(files: dict[str, bytes]) -> dict[str, dict[str, Any]]:
+    return {n: {"sha256": sha256(files[n]), "bytes": len(files[n])} for n in sorted(files)}
 
 
 def stands(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 BOOT_SECONDS = 180.0  # a cold start on a machine that does other things too
 PHOTO_SECONDS = 180.0
@@ -49,8 +49,13 @@ class App:
         return self.attribute("state")
 
     def attribute(self, name: str) -> str:
-        """Return <html data-`name`>, "" when it is not there."""
-        return str(self.page.evaluate("n => document.documentElement.dataset[n] ?? ''", name))
+        """Return <html data-`name`>, "" when it is not there or the page is being left."""
+        try:
+            return str(self.page.evaluate("n => document.documentElement.dataset[n] ?? ''", name))
+        except Error as error:
+            if "navigation" in str(error):
+                return ""
+            raise
 
     def wait(self, *states: str, seconds: float = PHOTO_SECONDS) -> str:
         """Wait until data-state is one of `states`, and return it."""

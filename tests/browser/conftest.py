@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from offcut import serve
 from offcut_build.browser import BROWSERS, find
 from tests.browser.app import BOOT_SECONDS, App
+from tests.browser.drivers import ENGINES, Chromium, open_firefox, open_webkit
+from tests.browser.scenario import Driver
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -93,3 +95,33 @@ def app(warm_page: App) -> Iterator[App]:
     """The warm page without photos."""
     warm_page.start_over()
     yield warm_page
+
+
+@pytest.fixture(scope="session")
+def firefox_driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """A Firefox, one for all tests."""
+    with open_firefox(tmp_path_factory.mktemp("firefox") / "profile") as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def webkit_driver() -> Iterator[Driver]:
+    """A WebKitGTK, one for all tests."""
+    with open_webkit() as driver:
+        yield driver
+
+
+@pytest.fixture
+def chromium_driver(chromium: Browser) -> Iterator[Driver]:
+    """A Chromium page behind the interface of the other engines."""
+    driver = Chromium(chromium)
+    yield driver
+    driver.close()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Driver:
+    """Each engine in turn; `request.node.callspec.params["engine"]` is its name."""
+    names = {"Chromium": "chromium_driver", "Firefox": "firefox_driver"}
+    driver: Driver = request.getfixturevalue(names.get(request.param, "webkit_driver"))
+    return driver

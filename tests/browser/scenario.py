@@ -135,6 +135,15 @@ def wait(driver: Driver, *states: str, seconds: float = PHOTO_SECONDS) -> str:
     return state
 
 
+def wait_for(driver: Driver, name: str, value: str, seconds: float = 30.0) -> None:
+    """Wait until <html data-`name`> is `value`."""
+    end = time.monotonic() + seconds
+    script = f"return document.documentElement.dataset.{name} ?? ''"
+    while (there := driver.run(script)) != value:
+        assert time.monotonic() < end, f"data-{name} is {there!r}; {describe(driver)}"
+        time.sleep(POLL)
+
+
 def state_of(driver: Driver) -> str:
     return str(driver.run("return document.documentElement.dataset.state"))
 

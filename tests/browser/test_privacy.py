@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +19,11 @@ ATTEMPTS = {
     "image": """url => new Promise(done => { const i = new Image();
         i.onload = i.onerror = event => done(event.type === 'load'); i.src = url; })""",
     "beacon": "url => { navigator.sendBeacon(url); return new Promise(d => setTimeout(d, 300)); }",
-    "websocket": """url => new Promise(done => { const s = new WebSocket(url.replace('http', 'ws'));
-        s.onopen = () => done(true); s.onerror = () => done(false); })""",
     "script": "url => import(url).then(() => true, () => false)",
 }
 
 
-def test_only_the_bundle_is_asked_and_nothing_once_it_is_ready(
+def test_P1_only_the_bundle_is_asked_and_nothing_once_it_is_ready(
     context: BrowserContext, site: str, dist: Path, samples: Path, requests_seen: list[str]
 ) -> None:
     urls: list[str] = []
@@ -49,7 +48,7 @@ def test_only_the_bundle_is_asked_and_nothing_once_it_is_ready(
 
 
 @pytest.mark.parametrize("way", ATTEMPTS)
-def test_policy_stops_what_would_leave(app: App, dist: Path, way: str) -> None:
+def test_P1_policy_stops_what_would_leave(app: App, dist: Path, way: str) -> None:
     with faulty_site(dist) as elsewhere:
         got_through = app.page.evaluate(ATTEMPTS[way], elsewhere.url + "icon.svg")
 
@@ -57,7 +56,7 @@ def test_policy_stops_what_would_leave(app: App, dist: Path, way: str) -> None:
         assert elsewhere.seen == []
 
 
-def test_policy_stands_in_the_page_itself_for_hosts_that_send_no_headers(dist: Path) -> None:
+def test_L16_policy_stands_in_the_page_itself_for_hosts_that_send_no_headers(dist: Path) -> None:
     html = (dist / "index.html").read_text()
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
     sent = re.search(r"Content-Security-Policy: (.+)", (dist / "_headers").read_text())
@@ -66,7 +65,7 @@ def test_policy_stands_in_the_page_itself_for_hosts_that_send_no_headers(dist: P
     assert sent[1].split("; ") == [*policy[1].split("; "), "frame-ancestors 'none'"]
 
 
-def test_page_has_neither_inline_scripts_nor_inline_styles(dist: Path) -> None:
+def test_P4_page_has_neither_inline_scripts_nor_inline_styles(dist: Path) -> None:
     html = (dist / "index.html").read_text()
 
     assert re.findall(r"<script(?![^>]*\bsrc=)", html) == []
@@ -86,20 +85,43 @@ def plain_host(dist: Path, tmp_path: Path) -> Iterator[Site]:
 PLACE = "some/folder/index.html"
 
 
-def test_page_works_on_a_host_that_sends_no_headers(
+def test_L14_page_on_a_host_without_headers_reloads_once_and_is_isolated(
     context: BrowserContext, plain_host: Site, samples: Path
 ) -> None:
     app = App(context.new_page())
+    loads: list[str] = []
+    app.page.on("domcontentloaded", lambda page: loads.append(page.url))
     app.page.goto(plain_host.url + PLACE)
 
+    app.wait_until(lambda: bool(app.state) and len(loads) == 2, "the page is reloaded", 20)
     assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    assert app.page.evaluate("crossOriginIsolated") is True
+    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    app.page.goto(plain_host.url + PLACE)
+    app.wait("ready", seconds=BOOT_SECONDS)
+    assert len(loads) == 3  # the reload came once
+
+
+def test_L14_photo_chosen_before_the_reload_is_not_lost_to_it(
+    context: BrowserContext, plain_host: Site, samples: Path
+) -> None:
+    plain_host.faults["some/folder/sw.js"] = slow
+    app = App(context.new_page())
+    app.page.goto(plain_host.url + PLACE)
+    app.choose(samples / "cat.jpg")
+
+    assert app.wait("done", "error", seconds=BOOT_SECONDS) == "done", app.describe()
     assert app.page.evaluate("crossOriginIsolated") is False
     assert app.attribute("threads") == "1"
     assert "threads: the page" in app.text(".notes")
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
 
 
-def test_worker_refuses_to_work_where_no_policy_is_in_force(
+def slow(answer: Answer) -> None:
+    """Answer after the photo has been chosen."""
+    time.sleep(1.5)
+
+
+def test_P5_worker_refuses_to_work_where_no_policy_is_in_force(
     context: BrowserContext, plain_host: Site
 ) -> None:
     def without_policy(answer: Answer) -> None:

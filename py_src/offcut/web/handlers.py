@@ -43,6 +43,7 @@ class Service:
     post: Callable[[Any], None]  # to the page
     load_package: Callable[[str], Awaitable[None]]  # of the bundle, by name
     kernels: Any = None  # app/kernels.js's Kernels, null where there are none
+    keep: Callable[[str, Any], None] | None = None  # store a verified file for the next visit
     session: Session | None = None
     choice: Mapping[str, Any] = field(default_factory=dict)  # backend and threads, as asked for
     cancelled: set[int] = field(default_factory=set)
@@ -127,7 +128,10 @@ async def open_model(service: Service, params: Mapping[str, Any], report: Report
     path = await fetch_model(entry, service.root + "models", FOLDER, progress=progress)
     report.unit = "steps"
     await report("compile", 0, 1)
-    model = container.read(path.read_bytes(), entry.file)
+    data = path.read_bytes()
+    if service.keep:
+        service.keep(f"models/{entry.file}", to_js(memoryview(data)))
+    model = container.read(data, entry.file)
     path.unlink()  # the file is in memory too, and no longer needed
     service.choice = {"backend": str(params.get("backend") or "auto"), "threads": threads}
     await _open(service, model, entry.name)

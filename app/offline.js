@@ -1,0 +1,103 @@
+// Registers the service worker, and tells the page what it may count on.
+//
+// On a host that sends no security headers the page is reloaded once, as soon as the service worker
+// can send them, so that it is isolated and may use threads. A newer version is offered, and
+// started only by the user.
+
+import { reloadedFor, reloadOnce, unwanted } from "./recover.js";
+
+const PATIENCE = 4_000; // milliseconds that a start may wait for the service worker
+
+/** @typedef {"saved" | "unavailable"} Kept */
+
+export class Offline {
+  /** Settles when the page's own files are fetched and kept, or cannot be. @type {Promise<boolean>} */
+  fetched;
+  /** @type {ServiceWorkerRegistration | null} */
+  #registration = null;
+
+  /** @param {() => void} onUpdate a newer version waits */
+  constructor(onUpdate) {
+    this.onUpdate = onUpdate;
+    this.fetched = this.#register();
+  }
+
+  /**
+   * Reload the page if that isolates it; wait for this until `hurry` settles.
+   * @param {Promise<void>} hurry the user has begun to work
+   * @returns {Promise<boolean>} it is being reloaded
+   */
+  async isolate(hurry) {
+    if (crossOriginIsolated || reloadedFor() || navigator.serviceWorker?.controller) return false;
+    const active = this.fetched.then((fetched) => fetched && this.#activated());
+    const usable = await Promise.race([active, hurry.then(() => false), later(PATIENCE)]);
+    return usable === true && reloadOnce("isolate");
+  }
+
+  /** Start the version that waits, and reload the page with it. */
+  update() {
+    const next = this.#registration?.waiting;
+    if (!next) return location.reload();
+    next.addEventListener("statechange", () => {
+      if (next.state === "activated") location.reload();
+    });
+    next.postMessage({ activate: true });
+  }
+
+  /** @returns {Promise<boolean>} */
+  async #register() {
+    if (unwanted || reloadedFor() === "broken" || !navigator.serviceWorker) return false;
+    try {
+      const script = new URL("sw.js", import.meta.url);
+      const registration = await navigator.serviceWorker.register(script, { updateViaCache: "none" });
+      this.#registration = registration;
+      this.#watch(registration);
+      if (registration.active) return true;
+      const first = registration.installing ?? registration.waiting;
+      return Boolean(first) && (await reached(/** @type {ServiceWorker} */ (first), "installed"));
+    } catch {
+      return false; // a private window, or a server that lacks the file
+    }
+  }
+
+  /** @returns {Promise<boolean>} */
+  async #activated() {
+    const registration = this.#registration;
+    const first = registration?.active ?? registration?.waiting ?? registration?.installing;
+    return Boolean(first) && reached(/** @type {ServiceWorker} */ (first), "activated");
+  }
+
+  /** @param {ServiceWorkerRegistration} registration */
+  #watch(registration) {
+    const offer = () => {
+      if (registration.waiting && registration.active) this.onUpdate();
+    };
+    offer();
+    registration.addEventListener("updatefound", () => {
+      const fresh = registration.installing;
+      fresh?.addEventListener("statechange", () => {
+        if (fresh.state === "installed") offer();
+      });
+    });
+  }
+}
+
+const STATES = ["parsed", "installing", "installed", "activating", "activated"];
+
+/**
+ * @param {ServiceWorker} worker @param {"installed" | "activated"} wanted
+ * @returns {Promise<boolean>} false when it fails
+ */
+function reached(worker, wanted) {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (worker.state === "redundant") resolve(false);
+      if (STATES.indexOf(worker.state) >= STATES.indexOf(wanted)) resolve(true);
+    };
+    worker.addEventListener("statechange", look);
+    look();
+  });
+}
+
+/** @param {number} milliseconds @returns {Promise<false>} */
+const later = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds, false));
