@@ -40,6 +40,7 @@ IMPORTS = (
     "offcut.backends.reference",  # where there are no kernels
     "offcut.web.network",  # when the page's own download of the model has failed
     "urllib.request",
+    *("calendar", "fractions", "gzip", "tarfile"),  # by Pyodide and Pillow, when Pillow is loaded
 )
 PARTS = ("pyodide_http._core", "pyodide_http._urllib")  # import only in a browser
 PACK, LEFT_OUT = "python.pack", "left_out.json"
