@@ -32,6 +32,7 @@ const LOCK = "pyodide/pyodide-lock.json";
 const TELL_EVERY = 50; // milliseconds between reports of progress
 const PACK = "start/python.pack";
 const SPARE = "pillow"; // decodes what the browser cannot, or would alter
+const LEFT_OUT = "start/left_out.json"; // asked for by the first import that finds nothing
 
 /**
  * @param {URL} root the bundle's address @param {OnProgress} progress
@@ -47,13 +48,18 @@ export async function bootPython(root, progress, witness) {
   const core = fetchCore(root, manifest, fetchFile);
   await Promise.all([manifest, modules, lock, core, kernels]);
   mark("files");
-  const spare = fetchSpare(JSON.parse(await lock).packages, fetchFile);
+  const pillow = FOLDER + JSON.parse(await lock).packages[SPARE]?.file_name;
+  const spare = fetchSpare([LEFT_OUT, pillow], fetchFile);
   progress({ stage: "python", done: 0, total: 1, unit: "steps" });
   const pyodide = await start(new URL(FOLDER, root), await core, await modules, await lock);
   mark("python");
   const files = await manifest;
+  const atHand = await spare;
   /** @param {string} path */
-  const wait = (path) => fetchWaiting(root, files, path);
+  const wait = (path) => {
+    const data = atHand.get(path);
+    return data ? { data, sha256: files.files[path].sha256 } : fetchWaiting(root, files, path);
+  };
   pyodide.pyimport("offcut.web.missing").install(wait);
   /** @param {string} name */
   const loadPackage = async (name) => {
@@ -61,27 +67,25 @@ export async function bootPython(root, progress, witness) {
     for (const loaded of namesLoaded(pyodide)) more.delete(loaded);
     const paths = [...more.values()].map((file) => FOLDER + file);
     const data = await Promise.all(
-      paths.map((path) => fetchVerified(root, manifest, path, { witness })),
+      paths.map((path) => atHand.get(path) ?? fetchVerified(root, manifest, path, { witness })),
     );
     const fetched = new Map(paths.map((path, k) => [new URL(path, root).href, data[k]]));
     await serving(fetched, () => pyodide.loadPackage([...more.keys()]));
     checkLoaded(pyodide, [...more.keys()]);
   };
-  await spare;
   return { pyodide, loadPackage, manifest: files, kernels: await kernels };
 }
 
 /**
  * Fetch what some photo may need while Python starts, so that no photo causes a request.
- * @param {Packages} packages @param {Fetch} fetchFile
+ * @param {string[]} paths @param {Fetch} fetchFile
+ * @returns {Promise<Map<string, Uint8Array<ArrayBuffer>>>} without what failed: it is asked for when needed
  */
-async function fetchSpare(packages, fetchFile) {
-  if (!(SPARE in packages)) return;
-  try {
-    await fetchFile(FOLDER + packages[SPARE].file_name);
-  } catch {
-    // It will be asked for again, and its absence told, when a photo needs it.
-  }
+async function fetchSpare(paths, fetchFile) {
+  const found = await Promise.allSettled(paths.map((path) => fetchFile(path)));
+  return new Map(
+    found.flatMap((one, k) => (one.status === "fulfilled" ? [[paths[k], one.value]] : [])),
+  );
 }
 
 /** @param {string} name */

@@ -16,7 +16,7 @@ const { VERSION, HEADERS, FILES } = bundle;
 const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 const scope = new URL("./", worker.location.href);
 /** Loaded, verified and kept by the page's own worker on a first visit. */
-const BY_WORKER = /^pyodide\/|^start\/.+\.pack$|^models\/.+\.safetensors$/;
+const BY_WORKER = /^pyodide\/|^start\/|^models\/.+\.safetensors$/;
 /** Not of this page: for servers and notebooks, and archives that start/ stands in for. */
 const NEVER = /^_headers$|^pyodide\/(python_stdlib|(micropip|numpy|offcut|pyodide_http)-)/;
 
