@@ -25,6 +25,7 @@ from offcut_build import (  # noqa: E402  # the path is set just above
     dist,
     kernels,
     models,
+    quality,
     requirements,
     serving,
     size,
@@ -89,6 +90,10 @@ def _models(tree: Tree, options: argparse.Namespace, rest: list[str]) -> int:
     return models.build(tree, rest)
 
 
+def _quality(tree: Tree, options: argparse.Namespace, rest: list[str]) -> int:
+    return quality.build(tree, rest)
+
+
 def _wheel(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
     path = tree.cache / "wheels" / tree.project().wheel_name
     stamp.put(path, wheel.build(tree))
@@ -136,6 +141,7 @@ TASKS: dict[str, tuple[Task, str]] = {
     "assets": (_assets, "fetch and verify third-party files; OFFCUT_SOURCES=npm,pypi: from there"),
     "kernels": (_kernels, "compile the SIMD kernels to WebAssembly"),
     "models": (_models, "make the shipped models again from their sources; arguments after --"),
+    "quality": (_quality, "measure the shipped models on photos with ground truth, after --"),
     "wheel": (_wheel, "make the wheel for the browser"),
     "dist": (_dist, "make dist/, the folder to host"),
     "serve": (_serve, "make dist/, serve it on 127.0.0.1 and open the page"),

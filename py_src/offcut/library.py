@@ -2,7 +2,7 @@
 
 Searched in this order, the first that has the model wins:
 
-    a path          a name that ends in .safetensors is a file
+    a path          a name that ends in .safetensors or .onnx is a file
     OFFCUT_MODELS   a folder, or the address of a bundle's models/ folder (downloads are cached)
     the package     offcut/models/, as pip installs it
     the checkout    models/ at the project's top level, when the package runs from it
@@ -25,7 +25,7 @@ from offcut.container import Model
 from offcut.download import fetch_index, fetch_model
 from offcut.errors import IntegrityError, ModelFormatError, UnknownModelError
 
-__all__ = ["DEFAULT", "Entry", "entries", "find", "load"]
+__all__ = ["DEFAULT", "Entry", "Loaded", "entries", "find", "load", "load_file"]
 
 DEFAULT = "u2netp"
 PACKAGE = Path(__file__).resolve().parent
@@ -77,20 +77,42 @@ def find(name: str = DEFAULT) -> Entry:
     raise UnknownModelError(f"no model is called {name!r}", remedy=f"known here: {names}")
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model with its full name, and what its file was."""
+
+    name: str
+    model: Model
+    bytes: int
+    sha256: str
+
+
 async def load(name: str = DEFAULT) -> tuple[str, Model]:
-    """Return the model's full name and the model, its bytes verified before they are read.
+    """Return the model's full name and the model, as `load_file` does."""
+    loaded = await load_file(name)
+    return loaded.name, loaded.model
+
+
+async def load_file(name: str = DEFAULT) -> Loaded:
+    """Return the model called `name`, its bytes verified before they are read.
 
     Raises UnknownModelError, IntegrityError, ModelFormatError and, with an address in
-    OFFCUT_MODELS, DownloadError.
+    OFFCUT_MODELS, DownloadError; for ONNX files UnsupportedOperatorError too.
     """
+    if name.endswith(".onnx"):
+        from offcut.convert.importer import import_file
+
+        data = _bytes(Path(name))
+        return _loaded(Path(name).stem, import_file(Path(name))[0], data)
     if name.endswith(".safetensors"):
-        return Path(name).stem, container.read(_bytes(Path(name)), name)
+        data = _bytes(Path(name))
+        return _loaded(Path(name).stem, container.read(data, name), data)
     address = _address()
     if address:
         index = await fetch_index(f"{address}/index.json")
         remote = index.find("" if name == DEFAULT else name)
-        path = await fetch_model(remote, address, _cache())
-        return remote.name, container.read(path.read_bytes(), remote.file)
+        data = (await fetch_model(remote, address, _cache())).read_bytes()
+        return _loaded(remote.name, container.read(data, remote.file), data)
     entry = find(name)
     data = _bytes(entry.path)
     got = hashlib.sha256(data).hexdigest()
@@ -99,7 +121,11 @@ async def load(name: str = DEFAULT) -> tuple[str, Model]:
             f"{entry.path}: sha256 is {got[:12]}..., the card says {entry.row.sha256[:12]}...",
             remedy="restore the file, or run `python3 build.py models`",
         )
-    return entry.name, container.read(data, entry.row.file)
+    return _loaded(entry.name, container.read(data, entry.row.file), data)
+
+
+def _loaded(name: str, model: Model, data: bytes) -> Loaded:
+    return Loaded(name, model, len(data), hashlib.sha256(data).hexdigest())
 
 
 def _folders() -> Iterator[Path]:

@@ -2,7 +2,11 @@
 
     {"default": "u2netp-int8",
      "models": {"u2netp-int8": {"file", "bytes", "sha256", "title", "licence",
-                                "parts": [sha256 of each MiB of the file, the last may be short]}}}
+                                "parts": [sha256 of each MiB of the file, the last may be short],
+                                "quality": {"mae", "iou", "worst_iou", "photos"}}}}
+
+"quality" is how far the alpha map is from the float32 network's, as models/quality.json has it; it
+is left out for a file that was not measured since it was made.
 
 It is made from the cards in models/*.toml; a model is "<card's name>-<variant>", its file is
 beside the index. A file that is not what its card says stops the build.
@@ -15,6 +19,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from offcut_build import quality
 from offcut_build.errors import LockError
 from offcut_build.stamp import sha256
 from offcut_build.tree import Tree
@@ -45,13 +50,15 @@ def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:
     """
     files: dict[str, bytes] = {}
     models: dict[str, Any] = {}
+    known = quality.read(tree)
     chosen = ""
     for card in cards(tree):
         try:
             for variant, row in card.get("variants", {}).items():
                 data = _read(tree.models / row["file"], row)
                 files[row["file"]] = data
-                models[f"{card['name']}-{variant}"] = _entry(card, row, data)
+                name = f"{card['name']}-{variant}"
+                models[name] = _entry(card, row, data) | _measured(known, name, row["sha256"])
             if card["name"] == default:
                 chosen = f"{card['name']}-{card['default']}"
         except (KeyError, TypeError) as error:
@@ -61,6 +68,16 @@ def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:
         raise LockError(f"models/: no shipped variant is the default of {default!r}", remedy=REMEDY)
     index = {"default": chosen, "models": models}
     return json.dumps(index, sort_keys=True, indent=1).encode() + b"\n", files
+
+
+def _measured(known: dict[str, Any], name: str, digest: str) -> dict[str, Any]:
+    row = known.get("models", {}).get(name, {})
+    if row.get("sha256") != digest or not row["to_float32"]:
+        return {}
+    mae, iou = (row["to_float32"][figure] for figure in ("mae_to_float32", "iou_to_float32"))
+    figures = {"mae": mae["mean"], "iou": iou["mean"], "worst_iou": iou["worst"]}
+    rounded = {key: round(value, 5) for key, value in figures.items()}
+    return {"quality": rounded | {"photos": sum(known["photos"].values())}}
 
 
 def _read(path: Path, row: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from offcut.imaging import files
 from offcut.pipeline import cut_out
 from offcut.session import Session
 
-__all__ = ["Evaluation", "evaluate_folder", "measure"]
+__all__ = ["Evaluation", "evaluate_folder", "measure", "pairs_in", "read_truth"]
 
 SOFT = 0.02  # share of truth pixels strictly between 0 and 1 from which it counts as a matte
 
@@ -78,11 +78,11 @@ def evaluate_folder(
     """
     rows: dict[str, dict[str, float]] = {}
     curves = []
-    pairs = list(_pairs(folder))
+    pairs = list(pairs_in(folder))
     for at, (photo, truth_path) in enumerate(pairs):
         tell(f"[{at + 1}/{len(pairs)}] {photo.name}")
         pixels = files.decode(photo.read_bytes(), photo.name)
-        truth = _truth(truth_path)
+        truth = read_truth(truth_path)
         if truth.shape != pixels.shape[:2]:
             raise ImageError(
                 f"{truth_path.name} is {truth.shape[1]}x{truth.shape[0]}, its photo is "
@@ -116,7 +116,8 @@ def measure(alpha: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return row
 
 
-def _pairs(folder: Path) -> Iterator[tuple[Path, Path]]:
+def pairs_in(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each photo of folder/im with its ground truth in folder/gt, of the same stem."""
     truths = {path.stem: path for path in sorted((folder / "gt").glob("*"))}
     found = False
     for photo in sorted((folder / "im").glob("*")):
@@ -129,7 +130,7 @@ def _pairs(folder: Path) -> Iterator[tuple[Path, Path]]:
         )
 
 
-def _truth(path: Path) -> np.ndarray:
+def read_truth(path: Path) -> np.ndarray:
     """Return the ground truth as float32 (h, w) in [0, 1]."""
     pixels = files.decode(path.read_bytes(), path.name)  # u8 (h, w, 4)
     return pixels[..., 0].astype(np.float32) / np.float32(255)
