@@ -62,8 +62,8 @@ def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:
             if card["name"] == default:
                 chosen = f"{card['name']}-{card['default']}"
         except (KeyError, TypeError) as error:
-            name = card.get("name")
-            raise LockError(f"models/: card {name} lacks or misstates {error}") from error
+            where = f"models/: card {card.get('name')}"
+            raise LockError(f"{where} lacks or misstates {error}") from error
     if chosen not in models:
         raise LockError(f"models/: no shipped variant is the default of {default!r}", remedy=REMEDY)
     index = {"default": chosen, "models": models}
