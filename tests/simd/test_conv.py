@@ -115,12 +115,18 @@ def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -
     rng = np.random.default_rng(seed)
     c, o = int(rng.integers(8, 70)), int(rng.integers(1, 8))
     h, w = (int(size) for size in rng.integers(1, 30, 2))
-    x = rng.standard_normal((1, c, h, w)).astype(np.float32)
+    attributes: dict[str, Any] = {"pads": (1, 1, 1, 1)}
+    kernel = (3, 3)
+    if seed % 2:  # any kernel but for fewer outputs
+        o, (kh, kw) = min(o, 3), rng.integers(1, 5, 2).tolist()
+        kernel, h, w = (kh, kw), h + 8, w + 8
+        attributes = {"strides": (2, 1), "dilations": (1, 2), "pads": (0, 1, 2, 0)}
     weights = {
-        "w": rng.standard_normal((o, c, 3, 3)).astype(np.float32),
+        "w": rng.standard_normal((o, c, *kernel)).astype(np.float32),
         "b": rng.standard_normal(o).astype(np.float32),
     }
-    node = Node("Conv", ("x", "w", "b"), ("y",), {"pads": (1, 1, 1, 1)})
+    x = rng.standard_normal((1, c, h, w)).astype(np.float32)
+    node = Node("Conv", ("x", "w", "b"), ("y",), attributes)
     model = network([node], {"x": x}, weights, ["y"])
     draft = lower(model, LOWERING, quantize=True)
     step, pack = conv_of(draft), draft.packs[0].args
@@ -131,7 +137,7 @@ def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -
     q_in = quantization(*model.ranges["x"])
     lanes = padded_lanes(arithmetic.quantize(x[0], q_in.scale, q_in.zero), q_in.zero)
     u, bias = arithmetic.packed(pack, weights["w"], 1)
-    blocks_first = u[..., 0].reshape(-1, 9, 8, o)  # (blocks, taps, 8, o)
+    blocks_first = u[..., 0].reshape(-1, kernel[0] * kernel[1], 8, o)  # (blocks, taps, 8, o)
     q, scale = arithmetic.rounded(u[..., 0], 255)
     q = q.reshape(blocks_first.shape).swapaxes(0, 1).reshape(-1, o)  # taps first
     sums = arithmetic.integer_convolution(step.args, q, lanes, q_in.zero)

@@ -177,3 +177,135 @@ def test_values_joined_from_partly_filled_planes_stay_apart(native: Machine, see
     scale = max(quantization(*model.ranges[name]).scale for name in ("a", "b"))
     assert abs(got["pooled"] - pooled).max() <= scale * 0.51
     assert abs(got["y"] - want).max() <= abs(want).max() * 0.02
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_depthwise_convolution_of_u8_is_exact(native: Machine, seed: int) -> None:
+    """Sums of whole numbers, then one scale and one term for each channel."""
+    rng = np.random.default_rng(seed)
+    x = image(rng)
+    c = x.shape[1]
+    kernel, strides, dilations = (rng.integers(1, high, 2).tolist() for high in (6, 4, 3))
+    pads = tuple(rng.integers(0, 4, 4).tolist())
+    spread = max(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
+    x = np.pad(x, ((0, 0), (0, 0), (0, spread), (0, spread)))
+    w, b = rng.standard_normal((c, 1, *kernel)), rng.standard_normal(c)
+    weights = {"w": w.astype(np.float32), "b": b.astype(np.float32)}
+    attributes = {"strides": tuple(strides), "dilations": tuple(dilations), "pads": pads}
+    activation = str(rng.choice(["", "Relu", "HardSwish"]))
+    attributes |= {"group": c, "activation": activation}
+    model = one_node("Conv", {"x": x}, weights, **attributes)
+    args = args_of(model, "conv_depthwise")
+
+    (got,) = run(native, model, {"x": x}).values()
+
+    scale, zero = steps_of(model, "x")
+    real = weights["w"].reshape(c, -1).astype(np.float64) * scale
+    factor = np.minimum(32767 / abs(real).max(1), (2**31 - 1) / 255 / abs(real).sum(1)) * 0.999
+    whole = np.rint(real * factor[:, None]).reshape(c, 1, *kernel)
+    centred = quantize(x, scale, zero).astype(np.float64) - zero
+    sums = conv_float64(centred, whole, attributes)
+    y = OPS[activation or "Identity"](
+        (sums / factor[:, None, None] + weights["b"][:, None, None]).astype(np.float32)
+    )
+    out = quantization(*model.ranges["y"], activation)
+    y = np.clip(y, -out.zero * out.scale, (255 - out.zero) * out.scale)
+    # A value in the middle between two steps may go either way: floats round on the way.
+    assert abs(got[0] - y).max() <= out.scale * (0.5 + 1e-3)
+    assert args["activation"] == (3 if activation == "HardSwish" else 0)
+
+
+def conv_float64(x: np.ndarray, w: np.ndarray, attributes: dict[str, Any]) -> np.ndarray:
+    """Return the depthwise convolution of x (1, c, h, w) in double precision, (c, oh, ow)."""
+    top, left, bottom, right = attributes["pads"]
+    padded = np.pad(x[0], ((0, 0), (top, bottom), (left, right)))
+    (sh, sw), (dh, dw) = attributes["strides"], attributes["dilations"]
+    kh, kw = w.shape[2:]
+    oh = (padded.shape[1] - dh * (kh - 1) - 1) // sh + 1
+    ow = (padded.shape[2] - dw * (kw - 1) - 1) // sw + 1
+    total = np.zeros((len(w), oh, ow))
+    for i in range(kh):
+        for j in range(kw):
+            rows, columns = slice(i * dh, None, sh), slice(j * dw, None, sw)
+            total += padded[:, rows, columns][:, :oh, :ow] * w[:, :, i, j, None]
+    return total
+
+
+@pytest.mark.parametrize("op", ["Mul", "Add"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_products_and_sums_by_channel_of_u8_round_once(native: Machine, seed: int, op: str) -> None:
+    rng = np.random.default_rng(seed)
+    x = image(rng)
+    shape = (1, x.shape[1], 1, 1) if seed % 3 else (1, 1, 1, 1)
+    other = rng.standard_normal(shape).astype(np.float32)
+    inputs, weights = ({"x": x, "f": other}, {}) if seed % 2 else ({"x": x}, {"f": other})
+    model = pooled(Node(op, ("p", "f"), ("y",), {}), inputs, weights)
+    assert "limits" not in args_of(model, "affine_u8")
+
+    (got,) = run(native, model, inputs).values()
+
+    scale, zero = steps_of(model, "x")
+    q = dequantize(quantize(x, scale, zero), scale, zero)
+    step, middle = steps_of(model, "y")
+    want = np.clip(OPS[op](q, other), -middle * step, (255 - middle) * step)
+    assert abs(got - want).max() <= step * (0.5 + 1e-3)
+
+
+@pytest.mark.parametrize(("op", "limits"), [("Relu", {}), ("Clip", {"min": -0.3, "max": 0.7})])
+def test_limits_of_u8_keep_the_steps(native: Machine, op: str, limits: dict[str, float]) -> None:
+    x = image(np.random.default_rng(1))
+    model = pooled(Node(op, ("p",), ("y",), limits), {"x": x}, {})
+    assert args_of(model, "affine_u8")["limits"] == 1
+    (got,) = run(native, model, {"x": x}).values()
+    scale, zero = steps_of(model, "x")
+    q = dequantize(quantize(x, scale, zero), scale, zero)
+    assert abs(got - OPS[op](q, **limits)).max() <= scale * 0.501
+
+
+def pooled(node: Node, inputs: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> Model:
+    """Return `node` after a pooling of single cells, which leaves its input p in u8."""
+    first = Node("MaxPool", ("x",), ("p",), {"kernel_shape": (1, 1)})
+    return network([first, node], inputs, weights, ["y"])
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "ReduceSum"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sums_of_u8_are_exact(native: Machine, seed: int, op: str) -> None:
+    x = image(np.random.default_rng(seed))
+    attributes = {} if op == "GlobalAveragePool" else {"axes": (2, 3)}
+    model = pooled(Node(op, ("p",), ("y",), attributes), {"x": x}, {})
+    assert args_of(model, "reduce_u8")
+    (got,) = run(native, model, {"x": x}).values()
+    scale, zero = steps_of(model, "x")
+    q = quantize(x, scale, zero).astype(np.float64) - zero
+    total = q.sum(axis=(2, 3), keepdims=True) * scale
+    want = total if op == "ReduceSum" else total / q[0, 0].size
+    assert abs(got - want).max() <= 1e-6 * abs(want).max() + 1e-6 * scale * q[0, 0].size
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 16), (8, 24), (16, 37), (0, 5), (8, 13)])
+def test_slices_of_u8_are_only_other_planes(native: Machine, begin: int, end: int) -> None:
+    rng = np.random.default_rng(2)
+    x = image(rng, 37)
+    part = {"axes": (1,), "starts": (begin,), "ends": (end,), "steps": (1,)}
+    nodes = [
+        Node("MaxPool", ("x",), ("p",), {"kernel_shape": (1, 1)}),
+        Node("Slice", ("p",), ("part",), part),
+        Node("Conv", ("part", "w"), ("y",), {"pads": (1, 1, 1, 1)}),
+        Node("MaxPool", ("part",), ("pooled",), {"kernel_shape": (2, 2)}),
+    ]
+    w = rng.standard_normal((9, end - begin, 3, 3)).astype(np.float32)
+    model = network(nodes, {"x": x}, {"w": w}, ["y", "pooled"])
+    draft = lower(model, LOWERING, quantize=True)
+    kernels = [step.kernel for step in draft.steps if isinstance(step, Instruction)]
+    assert kernels[:2] == ["quantize", "max_pool"]
+    assert len(kernels) == 6  # and two kernels for the part, and two conversions of results
+
+    got = run(native, model, {"x": x})
+
+    kept = x[:, begin:end]
+    want = OPS["Conv"](kept, w, pads=(1, 1, 1, 1))
+    assert abs(got["y"] - want).max() <= abs(want).max() * 0.02
+    assert abs(got["pooled"] - OPS["MaxPool"](kept, kernel_shape=(2, 2))).max() <= (
+        quantization(*model.ranges["x"]).scale * 0.51
+    )

@@ -13,7 +13,7 @@ from offcut.backends.simd.values import BLOCK, Grid
 from offcut.graph import Node
 from offcut.ops.conv import border_runs
 
-__all__ = ["Shape", "bias_of", "blocks_for", "geometry", "shape_of"]
+__all__ = ["Shape", "bias_of", "blocks_for", "geometry", "shape_of", "windows_scratch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +106,9 @@ def bias_of(lw: Lowering, node: Node, shape: Shape) -> tuple[np.ndarray, dict[st
 def blocks_for(channels: int) -> int:
     """Return how many blocks of 8 hold that many channels."""
     return -(-channels // BLOCK)
+
+
+def windows_scratch(width: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
+    """Return the bytes that kernels/windows.c needs: an output row and a padded input row."""
+    whole = -(-width // 16) * 16
+    return (whole + pad + whole * stride + (kernel - 1) * dilation) * 4

@@ -137,26 +137,32 @@ class Lowering:
 
     def _dequantize(self, source: Value, made: Value) -> None:
         pairs = [(q.scale, -q.zero * q.scale) for q in source.quantizations]
-        self._convert("dequantize", source, made, pairs)
+        self._convert("dequantize", source, (source, made), pairs)
 
     def _quantize(self, source: Value, made: Value, steps: Quantization) -> None:
         pairs = [(1.0 / steps.scale, float(steps.zero))] * source.channels
-        self._convert("quantize", source, made, pairs)
+        self._convert("quantize", made, (source, made), pairs)
 
     def _convert(
-        self, kernel: str, source: Value, made: Value, pairs: list[tuple[float, float]]
+        self,
+        kernel: str,
+        planes: Value,
+        values: tuple[Value, Value],
+        pairs: list[tuple[float, float]],
     ) -> None:
-        grid = source.grid
+        """Emit a conversion of values[0] to values[1], one of which are the u8 `planes`."""
+        grid = planes.grid
         args: dict[str, Argument] = {
-            "in": Table(source.channel_places),
-            "out": Table(made.channel_places),
-            "channels": source.channels,
+            "in": Table(values[0].places),
+            "out": Table(values[1].places),
+            "planes": len(planes.planes),
+            "counts": planes.counts,
             "h": grid.height,
             "w": grid.width,
             "pitch": grid.pitch,
             "parameters": np.array(pairs, "<f4").tobytes(),
         }
-        self.emit(kernel, grid.height, args, (source, made), name=kernel)
+        self.emit(kernel, grid.height, args, values, name=kernel)
 
 
 Lower = Callable[[Lowering, Node], str]

@@ -11,6 +11,7 @@ from offcut.backends.simd.conv_shape import Shape, bias_of, blocks_for, geometry
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS, emit_float
+from offcut.backends.simd.lower_depthwise import emit_depthwise, suits_depthwise
 from offcut.backends.simd.packing import (
     STEM_LIMIT,
     TAPS,
@@ -27,6 +28,9 @@ from offcut.graph import Node
 __all__ = ["lower_conv"]
 
 GROUP = 10  # most columns that a build of the kernels takes at a time (gemm.h)
+NARROW = 4  # fewer outputs go faster in conv_narrow
+# In u8, groups are done as one convolution with zeros in its weights; more of them go in floats.
+DENSE_GROUPS = 4
 # A plain conv's rounding holds for results down to -1.2e7 u8 steps; see saturate in epilogue.h.
 PLAIN_LIMIT = 4e6
 
@@ -55,7 +59,11 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     steps = lw.range_of(target.name, target.activation_last if target.other else activation)
     if not lw.wants_u8(node.name):
         steps = None
-    if source is not None:
+    if source is not None and suits_depthwise(shape, source, steps):
+        assert steps is not None
+        emit_depthwise(lw, node, shape, source, steps, activation)
+        return ""
+    if source is not None and shape.groups <= DENSE_GROUPS:
         _emit_u8(lw, node, shape, target, source, steps)
         return ""
     steps = lw.range_of(node.name, activation) if lw.wants_u8(node.name) else None
@@ -112,7 +120,8 @@ def _emit_u8(
         values += (lw.u8[target.other],)
     weights = lw.model.weights[node.inputs[1]]
     pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
-    narrow = out.floats and shape.o < BLOCK and shape.same_3x3 and not run_args
+    few = shape.o < BLOCK if shape.same_3x3 else shape.o < NARROW
+    narrow = out.floats and few and shape.groups == 1 and not run_args
     if narrow:
         kernel, units = "conv_narrow", shape.grid.height
         args |= pack_narrow(pack, shape, source)

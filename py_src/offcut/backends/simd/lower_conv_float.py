@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from offcut.backends.simd.attributes import integer, pads, pair, text
-from offcut.backends.simd.conv_shape import Shape, bias_of, geometry
+from offcut.backends.simd.conv_shape import Shape, bias_of, geometry, windows_scratch
 from offcut.backends.simd.draft import Argument, Pack, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.values import Grid, Value
@@ -21,6 +21,7 @@ TAPS = 36
 QUAD = 16  # outputs of a row that Winograd takes at a time: four floats per tap
 QUADS = 4  # a panel is a multiple of this, whatever the build's vectors hold
 COLUMNS_BYTES = 384 << 10  # of a panel's inputs, so that they stay in the cache
+LEAST_PANELS = 16  # so that all threads have some
 WINOGRAD_MOST = 1 << 16  # inputs times outputs: beyond, the weights take too much memory
 
 Weights = Callable[[], np.ndarray]
@@ -93,13 +94,15 @@ def _emit(
 def _kernel(shape: Shape) -> tuple[str, int, int]:
     """Return the kernel that is fastest, its panel, and the bytes of scratch it needs."""
     if shape.per_group == 1 or shape.o // shape.groups < TILE:
-        return "conv_float_windows", 0, shape.grid.width * 4
+        along = shape.kernel[1], shape.strides[1], shape.dilations[1], shape.pads[1]
+        return "conv_float_windows", 0, windows_scratch(shape.grid.width, *along)
     if _suits_winograd(shape):
         panel = min(QUADS * max(1, COLUMNS_BYTES // (TAPS * shape.per_group * 64)), 16)
         block = min(-(-shape.o // TILE) * TILE, 64)
         return "conv_float_winograd", panel, TAPS * panel * 16 * (shape.per_group + block)
-    depth = shape.per_group * shape.taps
-    panel = min(16 * max(1, COLUMNS_BYTES // (depth * 64)), 64)
+    depth, pixels = shape.per_group * shape.taps, shape.grid.height * shape.grid.width
+    most = min(max(2, pixels // (16 * LEAST_PANELS)), 16)  # sixteens of pixels
+    panel = 16 * max(1, min(COLUMNS_BYTES // (depth * 64), most))
     return "conv_float", panel, panel * (depth + TILE) * 4
 
 

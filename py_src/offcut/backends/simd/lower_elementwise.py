@@ -7,6 +7,7 @@ import numpy as np
 from offcut.backends.simd.attributes import text
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
+from offcut.backends.simd.lower_affine import emit_affine, emit_limits
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS
 from offcut.backends.simd.values import Grid, Quantization, Value
 from offcut.graph import Node
@@ -23,6 +24,8 @@ PARAMETERS = {
     "HardSigmoid": (("alpha", 0.2), ("beta", 0.5)),
 }
 
+LIMITS = {"Relu": (0.0, np.inf), "Clip": (-np.inf, np.inf)}
+
 
 def lower_add(lw: Lowering, node: Node) -> str:
     """Emit an Add, of u8 planes where both are there."""
@@ -36,6 +39,8 @@ def lower_add(lw: Lowering, node: Node) -> str:
         if a and b and _same_planes(a, b):
             _emit_add(lw, node, a, b, steps)
             return ""
+    if not activation and _emit_by_channel(lw, node):
+        return ""
     return _emit(lw, node, node.inputs, "Add", activation)
 
 
@@ -43,6 +48,8 @@ def lower_combine(lw: Lowering, node: Node) -> str:
     """Emit an operator of two operands, one of which may be broadcast."""
     if len(node.inputs) != 2:
         return f"{node.op} has a kernel for two operands only"
+    if node.op == "Mul" and _emit_by_channel(lw, node):
+        return ""
     return _emit(lw, node, node.inputs, node.op, "")
 
 
@@ -55,7 +62,16 @@ def lower_pow(lw: Lowering, node: Node) -> str:
 
 
 def lower_function(lw: Lowering, node: Node) -> str:
-    """Emit a function of one value."""
+    """Emit a function of one value; in u8 where it only sets limits."""
+    if node.op in LIMITS:
+        source = lw.u8.get(node.inputs[0])
+        if source and source.uniform:
+            low, high = (
+                _number(node, name, limit)
+                for name, limit in zip(("min", "max"), LIMITS[node.op], strict=True)
+            )
+            emit_limits(lw, node, source, low, high)
+            return ""
     return _emit(lw, node, node.inputs, "", node.op)
 
 
@@ -65,27 +81,50 @@ def _emit(lw: Lowering, node: Node, operands: tuple[str, ...], how: str, functio
     made = [value for value in values if value is not None]
     if extent is None or len(made) != len(operands):
         return f"{node.op} has no kernel for values of this shape"
-    out = lw.draft.float_value(lw.graph.shapes[node.name][1], extent)
+    out = result = lw.draft.float_value(lw.graph.shapes[node.name][1], extent)
+    if all(value.grid == extent and value.contiguous for value in made):
+        if all(value.channels == out.channels for value in made):
+            made, out = [value.in_one_channel() for value in made], out.in_one_channel()
+    height, width = out.grid.height, out.grid.width
     args: dict[str, Argument] = {
         "out": Table(out.places),
-        "h": extent.height,
-        "w": extent.width,
+        "h": height,
+        "w": width,
         "combine": COMBINE[how],
         "activation": FUNCTIONS[function],
     }
-    for side, value in zip("ab", made, strict=False):
+    for side, value in zip("ab", (made[0], made[-1]), strict=True):  # one stands for both
         places = value.places if value.channels == out.channels else value.places * out.channels
         args[side] = Table(places)
-        args[f"{side}_row"] = value.grid.width if value.grid.height > 1 else 0
-        args[f"{side}_column"] = int(value.grid.width > 1)
+        args[f"{side}_row"] = value.grid.width if value.grid.height == height else 0
+        args[f"{side}_column"] = int(value.grid.width == width)
     for key, (name, default) in zip("pq", PARAMETERS.get(function, ()), strict=False):
-        number = node.attributes.get(name, default)
-        assert isinstance(number, int | float), (node.name, name)
-        args[key] = float(np.float32(number))
-    units = out.channels * extent.height
+        args[key] = _number(node, name, default)
+    units = out.channels * height
     lw.emit("elementwise_float", units, args, (*made, out), name=node.name)
-    lw.floats[node.name] = out
+    lw.floats[node.name] = result
     return ""
+
+
+def _number(node: Node, name: str, default: float) -> float:
+    number = node.attributes.get(name, default)
+    assert isinstance(number, int | float), (node.name, name)
+    return float(np.float32(number))
+
+
+def _emit_by_channel(lw: Lowering, node: Node) -> bool:
+    """Emit a Mul or Add of u8 planes and one number per channel, if it is one."""
+    shapes, steps = lw.graph.shapes, lw.range_of(node.name)
+    large, small = sorted(node.inputs, key=lambda name: -int(np.prod(shapes[name])))
+    by_channel = shapes[small][-2:] == (1, 1) or int(np.prod(shapes[small])) == 1
+    if steps is None or shapes[large] != shapes[node.name] or not by_channel:
+        return False
+    source = lw.u8.get(large)
+    other = _operand(lw, small, node.name) if source and source.uniform else None
+    if source is None or other is None or other.channels not in (1, source.channels):
+        return False
+    emit_affine(lw, node, source, other, steps)
+    return True
 
 
 def _operand(lw: Lowering, name: str, result: str) -> Value | None:

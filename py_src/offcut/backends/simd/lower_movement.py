@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from offcut.backends.simd.lower import Lowering
-from offcut.backends.simd.values import Plane, Value
+from offcut.backends.simd.values import BLOCK, Plane, Value
 from offcut.graph import Node
 
 __all__ = ["lower_concat", "lower_identity", "lower_reshape", "lower_slice"]
@@ -59,10 +59,7 @@ def lower_reshape(lw: Lowering, node: Node) -> str:
         lw.floats[node.name] = replace(source, grid=extent)
         return ""
     buffer, first = source.planes[0].place
-    if any(
-        plane.place != (buffer, first + i * source.grid.channel_bytes)
-        for i, plane in enumerate(source.planes)
-    ):
+    if not source.contiguous:
         return "Reshape of a joined value has no kernel"
     planes = (Plane((buffer, first + i * extent.channel_bytes), 1) for i in range(channels))
     lw.floats[node.name] = Value(True, extent, tuple(planes))
@@ -75,9 +72,9 @@ def lower_slice(lw: Lowering, node: Node) -> str:
     if channels is None or grid is None:
         return "Slice has a kernel for channels only"
     kept = lw.u8.get(node.inputs[0])
-    whole = _whole_planes(kept, channels) if kept else None
-    if kept and whole:
-        lw.u8[node.name] = Value(False, grid, whole)
+    part = _part(kept, channels) if kept else None
+    if part:
+        lw.u8[node.name] = Value(False, grid, part)
         return ""
     source = lw.as_floats(node.inputs[0])
     if source is None:
@@ -105,16 +102,22 @@ def _sliced_channels(lw: Lowering, node: Node) -> range | None:
     return channels
 
 
-def _whole_planes(value: Value, channels: range) -> tuple[Plane, ...] | None:
-    """Return the planes that hold exactly these channels, in order; None when one is cut."""
-    planes, wanted, first = [], set(channels), 0
+def _part(value: Value, channels: range) -> tuple[Plane, ...] | None:
+    """Return planes, or halves of planes, that hold these channels; None when a half is cut.
+
+    The first half of a plane may also lose its last channels: what follows them is not read.
+    """
     if channels.step != 1:
         return None
+    planes, first = [], 0
     for plane in value.planes:
-        held = range(first, first + plane.channels)
+        begin = max(channels.start - first, 0)
+        end = min(channels.stop - first, plane.channels)
         first += plane.channels
-        if wanted.issuperset(held):
-            planes.append(plane)
-        elif not wanted.isdisjoint(held):
+        if begin >= end:
+            continue
+        if begin % BLOCK:
             return None
+        buffer, offset = plane.place
+        planes.append(Plane((buffer, offset + begin), end - begin, plane.quantization))
     return tuple(planes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offcut.backends.simd.attributes import integer, pads, pair
+from offcut.backends.simd.conv_shape import windows_scratch
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.values import Value
@@ -52,7 +53,9 @@ def lower_pool(lw: Lowering, node: Node) -> str:
         lw.emit(KERNELS[node.op], grid.height, args, (value, out), name=node.name)
     else:
         units = value.channels * grid.height
-        lw.emit(f"{KERNELS[node.op]}_float", units, args, (value, out), name=node.name)
+        scratch = windows_scratch(grid.width, kernel[1], strides[1], dilations[1], left)
+        name = f"{KERNELS[node.op]}_float"
+        lw.emit(name, units, args, (value, out), scratch=scratch, name=node.name)
     return ""
 
 

@@ -141,7 +141,7 @@ def pack_narrow(pack: Packing, shape: Shape, source: Value) -> dict[str, Argumen
         1,
         lanes,
         factors,
-        row=shape.per_group * 9,
+        row=shape.per_group * shape.taps,
         limit=255,
         weight_bytes=len(lanes) * BLOCK * 2,
         scale_bytes=BLOCK * 4,

@@ -27,7 +27,9 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         columns:I doubling:I""",
     "add": """a:I b:I out:I planes:I h:i w:i pitch_a:I pitch_b:I pitch_out:I scale_a:i scale_b:i
         offset:i shift:i least:I zero:I""",
-    "convert": "in:I out:I channels:I h:i w:i pitch:I parameters:I",
+    "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I",
+    "affine": """in:I out:I planes:I counts:I factors:I terms:I h:i w:i pitch_in:I pitch_out:I
+        scale:f offset:f steps:f zero:f limits:I least:I most:I border:I""",
     "elementwise": """a:I b:I out:I h:i w:i a_row:i a_column:i b_row:i b_column:i combine:I
         activation:I p:f q:f""",
     "reduce": "in:I out:I count:i kind:I parameters:I epsilon:f",
@@ -74,6 +76,9 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
     "elementwise_float": "elementwise",
     "reduce_float": "reduce",
     "normalize_float": "reduce",
+    "conv_depthwise": "conv",
+    "affine_u8": "affine",
+    "reduce_u8": "affine",
 }
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}
 

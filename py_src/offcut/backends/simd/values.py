@@ -88,6 +88,19 @@ class Value:
         return sum(plane.channels for plane in self.planes)
 
     @property
+    def contiguous(self) -> bool:
+        """Whether the channels of a float value lie one behind the other."""
+        buffer, first = self.planes[0].place
+        size = self.grid.channel_bytes
+        places = ((buffer, first + i * size) for i in range(len(self.planes)))
+        return all(plane.place == place for plane, place in zip(self.planes, places, strict=True))
+
+    def in_one_channel(self) -> Value:
+        """Return a contiguous float value as one of a single channel with all the rows."""
+        rows = self.grid.height * len(self.planes)
+        return Value(True, Grid(rows, self.grid.width), self.planes[:1])
+
+    @property
     def buffers(self) -> tuple[int, ...]:
         """The buffers that hold the value."""
         return tuple(dict.fromkeys(plane.place[0] for plane in self.planes))
@@ -125,6 +138,11 @@ class Value:
             for plane in self.planes
             for i in range(plane.channels)
         )
+
+    @property
+    def counts(self) -> bytes:
+        """The number of channels in each plane, u32 [planes]."""
+        return b"".join(plane.channels.to_bytes(4, "little") for plane in self.planes)
 
     @property
     def quantizations(self) -> tuple[Quantization, ...]:

@@ -22,7 +22,6 @@ static f32x4 sigmoid(f32x4 x) {
 f32x4 activate_other(f32x4 x, uint32_t activation) {
     f32x4 zero = splat_f32(0.0f);
     switch (activation) {
-    case ACT_RELU6: return max_f32(min_f32(x, splat_f32(6.0f)), zero);
     case ACT_HARD_SWISH: {
         f32x4 gate = x * splat_f32(1.0f / 6.0f) + splat_f32(0.5f);
         return x * max_f32(min_f32(gate, splat_f32(1.0f)), zero);

@@ -11,5 +11,6 @@ f32x4 activate_other(f32x4 x, uint32_t activation);
 INLINE f32x4 activate(f32x4 x, uint32_t activation) {
     if (activation == ACT_NONE) return x;
     if (activation == ACT_RELU) return max_f32(x, splat_f32(0.0f));
+    if (activation == ACT_RELU6) return max_f32(min_f32(x, splat_f32(6.0f)), splat_f32(0.0f));
     return activate_other(x, activation);
 }

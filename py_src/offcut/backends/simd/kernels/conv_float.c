@@ -55,45 +55,86 @@ void finish_floats(const args *a, const float_conv_args *c, int channel, int at,
 
 // to[i] = row[x + i * stride] for i < n, 0 outside of [0, w). `row` is 0 outside of the input.
 INLINE void copy_run(float *to, const float *row, int x, int stride, int n, int w) {
-    if (row && n == PIXELS && stride == 1 && x >= 0 && x + PIXELS <= w) {
-        UNROLL for (int i = 0; i < PIXELS; i += 8) store_f32x8(to + i, load_f32x8(row + x + i));
+    if (row && n == PIXELS && x >= 0 && x + PIXELS * stride <= w && stride <= 2) {
+        for (int i = 0; i < PIXELS; i += 4) {
+            const float *from = row + x + i * stride;
+            f32x4 v = load_f32x4(from);
+            if (stride == 2) v = __builtin_shufflevector(v, load_f32x4(from + 4), 0, 2, 4, 6);
+            store_f32x4(to + i, v);
+        }
         return;
     }
     for (int i = 0; i < n; i++, x += stride) to[i] = row && x >= 0 && x < w ? row[x] : 0.0f;
 }
 
-// columns f32 [depth][PIXELS] of n output pixels from pixel `at` on; pixels beyond them are 0.
-static void gather(const args *a, const float_conv_args *c, int group, int at, int n,
-                   float *columns) {
-    int first = group * (int)c->channels_in;
-    for (int begin = 0, run; begin < PIXELS; begin += run) {
-        int y = (at + begin) / c->w_out, x = (at + begin) % c->w_out, beyond = begin >= n;
+// All kernel positions in one channel, f32 [kernel_h][kernel_w][PIXELS], of n output pixels from
+// (y, x) on; pixels beyond them are 0.
+static void gather_channel(const float_conv_args *c, const float *plane, int y, int x, int n,
+                           float *columns) {
+    for (int begin = 0, run; begin < PIXELS; begin += run, y++, x = 0) {
+        int beyond = begin >= n;
         run = beyond ? PIXELS - begin : at_most(n - begin, c->w_out - x);
         float *to = columns + begin;
-        for (int channel = 0; channel < (int)c->channels_in; channel++) {
-            const float *plane = channel_of(a, c->in, first + channel);
-            for (int ky = 0; ky < c->kernel_h; ky++) {
-                int from_y = y * c->stride_h - c->pad_top + ky * c->dilation_h;
-                int inside = !beyond && from_y >= 0 && from_y < c->h_in;
-                const float *row = inside ? plane + from_y * c->w_in : 0;
-                int from_x = x * c->stride_w - c->pad_left;
-                for (int kx = 0; kx < c->kernel_w; kx++, to += PIXELS, from_x += c->dilation_w)
-                    copy_run(to, row, from_x, c->stride_w, run, c->w_in);
-            }
+        for (int ky = 0; ky < c->kernel_h; ky++) {
+            int from_y = y * c->stride_h - c->pad_top + ky * c->dilation_h;
+            int inside = !beyond && from_y >= 0 && from_y < c->h_in;
+            const float *row = inside ? plane + from_y * c->w_in : 0;
+            int from_x = x * c->stride_w - c->pad_left;
+            for (int kx = 0; kx < c->kernel_w; kx++, to += PIXELS, from_x += c->dilation_w)
+                copy_run(to, row, from_x, c->stride_w, run, c->w_in);
         }
     }
+}
+
+// The columns of a panel. Channel by channel, since in each one the pixels lie side by side, while
+// the same pixels of many channels would push each other out of the cache.
+static void gather(const args *a, const float_conv_args *c, int group, int at, int n,
+                   float *columns) {
+    int taps = c->kernel_h * c->kernel_w, first = group * (int)c->channels_in;
+    int depth = taps * (int)c->channels_in, y = at / c->w_out, x = at % c->w_out;
+    for (int channel = 0; channel < (int)c->channels_in; channel++) {
+        const float *plane = channel_of(a, c->in, first + channel);
+        float *to = columns + channel * taps * PIXELS;
+        int i = 0, down = y, across = x;
+        if (c->h_out == 1 && taps == 1 && c->w_in == c->w_out)  // 1x1 kernels, see _flattened
+            for (; i + PIXELS <= n; i += PIXELS, across += PIXELS, to += depth * PIXELS)
+                UNROLL for (int j = 0; j < PIXELS; j += 8)
+                    store_f32x8(to + j, load_f32x8(plane + at + i + j));
+        for (; i < n; i += PIXELS, to += depth * PIXELS) {
+            gather_channel(c, plane, down, across, at_most(PIXELS, n - i), to);
+            for (across += PIXELS; across >= c->w_out; across -= c->w_out) down++;
+        }
+    }
+}
+
+// The sums of a single pixel for n tiles, at most FEW, in the same order as multiply_floats; the
+// pixel is one of PIXELS in each column. Additions of one tile wait for each other, so several go
+// side by side.
+enum { FEW = 4 };
+INLINE void multiply_pixel(const float *x, const float *w, int depth, const int n, float *sums) {
+    f32x4 s[FEW] = {0};
+    for (int k = 0; k < depth; k++)
+        UNROLL for (int i = 0; i < n; i++)
+            s[i] += splat_f32(x[k * PIXELS]) * load_f32x4(w + (i * depth + k) * TILE);
+    UNROLL for (int i = 0; i < n; i++) store_f32x4(sums + i * TILE, s[i]);
 }
 
 // All outputs of one group of channels for n pixels from `at` on.
 static void multiply_panel(const args *a, const float_conv_args *c, int group, int depth, int at,
                            int n, const float *columns, float *sums) {
     int outputs = (int)c->channels_out, tiles = (outputs + TILE - 1) / TILE;
-    int columns_of = (n + PIXELS - 1) / PIXELS, panel = columns_of * PIXELS;
+    int columns_of = (n + PIXELS - 1) / PIXELS, stride = n == 1 ? 1 : columns_of * PIXELS;
     const float *w = (const float *)(a->memory + c->weights) + (int64_t)group * tiles * depth * TILE;
-    for (int tile = 0; tile < tiles; tile++, w += depth * TILE) {
-        multiply_floats(columns, depth * PIXELS, w, depth, columns_of, sums);
-        for (int o = 0; o < TILE && tile * TILE + o < outputs; o++)
-            finish_floats(a, c, group * outputs + tile * TILE + o, at, n, sums + o * panel);
+    for (int tile = 0, taken = 1; tile < tiles; tile += taken, w += taken * depth * TILE) {
+        taken = n == 1 && tile + FEW <= tiles ? FEW : 1;
+        if (taken == FEW)
+            multiply_pixel(columns, w, depth, FEW, sums);
+        else if (n == 1)
+            multiply_pixel(columns, w, depth, 1, sums);
+        else
+            multiply_floats(columns, depth * PIXELS, w, depth, columns_of, sums);
+        for (int o = 0; o < taken * TILE && tile * TILE + o < outputs; o++)
+            finish_floats(a, c, group * outputs + tile * TILE + o, at, n, sums + o * stride);
     }
 }
 
@@ -109,8 +150,7 @@ void conv_float(const args *a, int ith, int nth) {
              at += c->panel) {
             int n = at_most(c->panel, end - at);
             for (int group = 0; group < (int)c->groups; group++) {
-                for (int i = 0; i < n; i += PIXELS)
-                    gather(a, c, group, at + i, at_most(PIXELS, n - i), columns + i * depth);
+                gather(a, c, group, at, n, columns);
                 multiply_panel(a, c, group, depth, at, n, columns, sums);
             }
         }

@@ -112,18 +112,21 @@ static void collect_quad(const args *a, const float_conv_args *c, int channel, i
     }
 }
 
-// Transform the inputs of quads [first, first + n), which fill `groups` groups.
+// Transform the inputs of quads [first, first + n), which fill `groups` groups; channel by channel,
+// as in conv_float.c.
 static void spread(const args *a, const float_conv_args *c, int first, int n, int groups,
                    float *v) {
     int across = (c->w_out + 15) / 16, channels = (int)c->channels_in, pitch;
     int64_t step = (int64_t)groups * channels * PIXELS;
     float buffer[6 * WINDOW];
-    for (int quad = 0; quad < n; quad++) {
-        int y = (first + quad) / across * 4 - c->pad_top;
-        int x = (first + quad) % across * 16 - c->pad_left;
-        float *to = v + (int64_t)(quad / QUADS) * channels * PIXELS + quad % QUADS * QUAD;
-        for (int channel = 0; channel < channels; channel++, to += PIXELS) {
-            const float *from = window(c, channel_of(a, c->in, channel), y, x, buffer, &pitch);
+    for (int channel = 0; channel < channels; channel++) {
+        const float *plane = channel_of(a, c->in, channel);
+        for (int quad = 0; quad < n; quad++) {
+            int y = (first + quad) / across * 4 - c->pad_top;
+            int x = (first + quad) % across * 16 - c->pad_left;
+            const float *from = window(c, plane, y, x, buffer, &pitch);
+            int group = quad / QUADS;
+            float *to = v + ((int64_t)group * channels + channel) * PIXELS + quad % QUADS * QUAD;
             spread_quad(from, pitch, to, step);
         }
     }

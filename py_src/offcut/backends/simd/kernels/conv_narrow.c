@@ -1,11 +1,11 @@
-// 3x3 convolution with stride 1 and padding 1 from u8 planes to a few float channels: the maps that
-// saliency networks put out at every scale. A block of 8 outputs would be nearly empty there, so
+// Convolution from u8 planes to a few float channels: the maps that saliency networks put out at
+// every scale, by 3x3 kernels with stride 1 and padding 1 (in steps of 5 pixels), or any others. A block of 8 outputs would be nearly empty there, so
 // the sums run over 8 input channels at a time instead, and are added up across the vector at last.
 //
-//   weights  i16 [channels_out][blocks_in][3][3][8]
+//   weights  i16 [channels_out][blocks_in][kernel_h][kernel_w][8]
 //   scales   f32 [channels_out]
 //
-// A piece of work is an output row; it goes in steps of 5 pixels, which share 7 columns of input.
+// A piece of work is an output row; 5 pixels of a 3x3 kernel share 7 columns of input.
 // No sum overflows: see pack.c, as for conv_direct; the order of the additions does not matter.
 #include "epilogue.h"
 
@@ -28,23 +28,42 @@ INLINE void sum_pixels(const args *a, const conv_args *c, const uint32_t *in, in
         }
 }
 
+// The sum of one pixel, any kernel. Cells outside of the input are read as its border cell.
+static float sum_pixel(const args *a, const conv_args *c, const int16_t *w, int y, int x) {
+    const uint32_t *in = table_of(a, c->in);
+    int top = y * c->stride_h - c->pad_top, left = x * c->stride_w - c->pad_left;
+    i32x4 sums = splat_i32(0);
+    for (int block = 0; block < (int)c->blocks_in; block++)
+        for (int ky = 0; ky < c->kernel_h; ky++)
+            for (int kx = 0; kx < c->kernel_w; kx++, w += 8) {
+                int from_y = top + ky * c->dilation_h, from_x = left + kx * c->dilation_w;
+                int inside = from_y >= 0 && from_y < c->h_in && from_x >= 0 && from_x < c->w_in;
+                if (!inside) from_y = from_x = -1;
+                const uint8_t *cell =
+                    a->memory + in[block] + from_y * (int64_t)c->pitch_in + from_x * CELL;
+                sums += dot(load_u8_as_i16(cell), load_i16x8(w));
+            }
+    return add_up(sums);
+}
+
 static void narrow_row(const args *a, const conv_args *c, int channel, int y) {
     const uint32_t *in = table_of(a, c->in);
-    const int16_t *w = (const int16_t *)(a->memory + c->weights) + channel * (int)c->blocks_in * 72;
+    int row = (int)c->blocks_in * c->kernel_h * c->kernel_w * 8;
+    const int16_t *w = (const int16_t *)(a->memory + c->weights) + channel * row;
     float scale = ((const float *)(a->memory + c->scales))[channel];
     float bias = ((const float *)(a->memory + c->bias))[channel];
     float *out = (float *)(a->memory + table_of(a, c->out)[channel]) + y * c->w_out;
     int64_t cell = (y - 1) * (int64_t)c->pitch_in - CELL;
+    int same_3x3 = c->kernel_h == 3 && c->kernel_w == 3 && c->stride_h == 1 && c->stride_w == 1 &&
+                   c->dilation_h == 1 && c->dilation_w == 1 && c->pad_top == 1 &&
+                   c->pad_left == 1 && c->h_in == c->h_out && c->w_in == c->w_out;
     i32x4 sums[5];
     int x = 0;
-    for (; x + 5 <= c->w_out; x += 5) {
+    for (; same_3x3 && x + 5 <= c->w_out; x += 5) {
         sum_pixels(a, c, in, cell + x * CELL, w, 5, sums);
         for (int i = 0; i < 5; i++) out[x + i] = add_up(sums[i]) * scale + bias;
     }
-    for (; x < c->w_out; x++) {
-        sum_pixels(a, c, in, cell + x * CELL, w, 1, sums);
-        out[x] = add_up(sums[0]) * scale + bias;
-    }
+    for (; x < c->w_out; x++) out[x] = sum_pixel(a, c, w, y, x) * scale + bias;
     if (c->activation == ACT_NONE) return;
     for (x = 0; x < c->w_out; x++) out[x] = activate(splat_f32(out[x]), c->activation)[0];
 }
@@ -52,8 +71,7 @@ static void narrow_row(const args *a, const conv_args *c, int channel, int y) {
 void conv_narrow(const args *a, int ith, int nth) {
     const conv_args *c = &a->op->conv;
     (void)ith;
-    require(c->kernel_h == 3 && c->kernel_w == 3 && c->groups == 1 && c->floats);
-    require(c->h_in == c->h_out && c->w_in == c->w_out && !c->residual && !c->row_runs);
+    require(c->groups == 1 && c->floats && !c->residual && !c->row_runs);
     for (share s; next_share(a, nth, &s);)
         for (int y = s.begin; y < s.end; y++)
             for (int channel = 0; channel < (int)c->channels_out; channel++)

@@ -1,43 +1,94 @@
-// Between float channels f32 [h][w] and u8 planes. A piece of work is a row of all channels.
+// Between float channels f32 [h][w] and u8 planes, four pixels of a plane at a time. A piece of work
+// is a row of all planes. Parameters are per channel: float = u8 * scale + offset, and
+// u8 = round(float * steps + zero), saturated.
 #include "plane.h"
 
-// float = u8 * scale + offset, parameters (scale, offset) of each channel
-void dequantize(const args *a, int ith, int nth) {
-    const convert_args *c = &a->op->convert;
-    const uint32_t *in = table_of(a, c->in), *out = table_of(a, c->out);
-    const float *parameters = (const float *)(a->memory + c->parameters);
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int y = s.begin; y < s.end; y++)
-            for (uint32_t channel = 0; channel < c->channels; channel++) {
-                const uint8_t *from = a->memory + in[channel] + y * (int64_t)c->pitch;
-                float *to = (float *)(a->memory + out[channel]) + y * c->w;
-                float scale = parameters[2 * channel], offset = parameters[2 * channel + 1];
-                for (int x = 0; x < c->w; x++) to[x] = (float)from[x * CELL] * scale + offset;
-            }
+// Bytes [4 pixels][16 channels] to [16 channels][4 pixels], 4 channels in each vector, or back.
+INLINE void to_channels(u8x16 v[4]) {
+    u8x16 a = __builtin_shufflevector(v[0], v[1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                      23);
+    u8x16 b = __builtin_shufflevector(v[0], v[1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
+                                      30, 15, 31);
+    u8x16 c = __builtin_shufflevector(v[2], v[3], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                      23);
+    u8x16 d = __builtin_shufflevector(v[2], v[3], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
+                                      30, 15, 31);
+    i16x8 pairs[4] = {(i16x8)a, (i16x8)c, (i16x8)b, (i16x8)d};
+    for (int i = 0; i < 4; i += 2) {
+        v[i] = (u8x16)__builtin_shufflevector(pairs[i], pairs[i + 1], 0, 8, 1, 9, 2, 10, 3, 11);
+        v[i + 1] = (u8x16)__builtin_shufflevector(pairs[i], pairs[i + 1], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
 }
 
-// u8 = round(float * steps + zero), saturated; parameters (steps, zero) of each channel. `out` is a
-// table of bytes: the channel's place in cell (0,0) of its plane. Planes start every 16 channels.
-void quantize(const args *a, int ith, int nth) {
+INLINE float *float_row(const args *a, uint32_t table, int channel, int y, int w) {
+    return (float *)(a->memory + table_of(a, table)[channel]) + y * w;
+}
+
+static void store_some(float *to, f32x4 v, int n) {
+    if (n >= 4)
+        store_f32x4(to, v);
+    else
+        for (int i = 0; i < n; i++) to[i] = v[i];
+}
+
+static f32x4 load_some(const float *from, int n) {
+    if (n >= 4) return load_f32x4(from);
+    f32x4 v = splat_f32(0.0f);
+    for (int i = 0; i < n; i++) v[i] = from[i];
+    return v;
+}
+
+void dequantize(const args *a, int ith, int nth) {
     const convert_args *c = &a->op->convert;
-    const uint32_t *in = table_of(a, c->in), *out = table_of(a, c->out);
+    const uint32_t *planes = table_of(a, c->in), *counts = table_of(a, c->counts);
     const float *parameters = (const float *)(a->memory + c->parameters);
     (void)ith;
     for (share s; next_share(a, nth, &s);)
         for (int y = s.begin; y < s.end; y++)
-            for (uint32_t channel = 0; channel < c->channels; channel++) {
-                const float *from = (const float *)(a->memory + in[channel]) + y * c->w;
-                uint8_t *to = a->memory + out[channel];
-                f32x4 steps = splat_f32(parameters[2 * channel]);
-                f32x4 zero = splat_f32(parameters[2 * channel + 1]);
-                if (channel % CELL == 0)
-                    fill_border(to, c->pitch, y, c->h, c->w, (uint8_t)zero[0]);
-                to += y * (int64_t)c->pitch;
-                for (int x = 0; x < c->w; x++) {
-                    f32x4 v = splat_f32(from[x]) * steps + zero;
-                    v = max_f32(min_f32(v, splat_f32(255.0f)), splat_f32(0.0f));
-                    to[x * CELL] = (uint8_t)round_f32(v)[0];
+            for (int plane = 0, first = 0; plane < (int)c->planes; first += counts[plane++])
+                for (int x = 0; x < c->w; x += 4) {
+                    const uint8_t *cell = a->memory + planes[plane] + y * (int64_t)c->pitch;
+                    u8x16 v[4];
+                    for (int i = 0; i < 4; i++)
+                        v[i] = load_u8x16(cell + (x + i < c->w ? x + i : x) * CELL);
+                    to_channels(v);
+                    for (int i = 0; i < (int)counts[plane]; i++) {
+                        i16x8 wide = widen_u8x8((u8x8)(i32x2){((i32x4)v[i / 4])[i % 4], 0});
+                        const float *p = parameters + 2 * (first + i);
+                        f32x4 real = float_of(low_i32(wide)) * splat_f32(p[0]) + splat_f32(p[1]);
+                        store_some(float_row(a, c->out, first + i, y, c->w) + x, real, c->w - x);
+                    }
                 }
+}
+
+void quantize(const args *a, int ith, int nth) {
+    const convert_args *c = &a->op->convert;
+    const uint32_t *planes = table_of(a, c->out), *counts = table_of(a, c->counts);
+    const float *parameters = (const float *)(a->memory + c->parameters);
+    f32x4 most = splat_f32(255.0f), least = splat_f32(0.0f);
+    (void)ith;
+    for (share s; next_share(a, nth, &s);)
+        for (int y = s.begin; y < s.end; y++)
+            for (int plane = 0, first = 0; plane < (int)c->planes; first += counts[plane++]) {
+                uint8_t *cell = a->memory + planes[plane] + y * (int64_t)c->pitch;
+                for (int x = 0; x < c->w; x += 4) {
+                    i32x4 steps[CELL] = {0};
+                    for (int i = 0; i < (int)counts[plane]; i++) {
+                        const float *from = float_row(a, c->in, first + i, y, c->w) + x;
+                        const float *p = parameters + 2 * (first + i);
+                        f32x4 v = load_some(from, c->w - x) * splat_f32(p[0]) + splat_f32(p[1]);
+                        steps[i] = round_f32(max_f32(min_f32(v, most), least));
+                    }
+                    u8x16 v[4];  // [4 channels][4 pixels] each
+                    for (int i = 0; i < 4; i++)
+                        v[i] = narrow_i16(narrow_i32(steps[4 * i], steps[4 * i + 1]),
+                                          narrow_i32(steps[4 * i + 2], steps[4 * i + 3]));
+                    to_channels(v);
+                    to_channels(v);
+                    for (int i = 0; i < 4 && x + i < c->w; i++)
+                        store_u8x16(cell + (x + i) * CELL, v[i]);
+                }
+                fill_border(a->memory + planes[plane], c->pitch, y, c->h, c->w,
+                            (uint8_t)parameters[2 * first + 1]);
             }
 }

@@ -25,7 +25,7 @@ static kernel *const KERNELS[] = {
     pack_winograd, pack_direct, pack_narrow,
     conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd,
     max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float,
-    reduce_float, normalize_float,
+    reduce_float, normalize_float, conv_depthwise, affine_u8, reduce_u8,
 };
 
 static void barrier(control *c) {

@@ -86,15 +86,31 @@ typedef struct {
 // Between u8 and float values: float = (u8 - zero) * scale; u8 = float * steps + zero.
 typedef struct {
     uint32_t in, out;  // tables: planes for u8, channels for float
-    uint32_t channels;
+    uint32_t planes;
+    uint32_t counts;  // u32 [planes]: channels in each
     int32_t h, w;
     uint32_t pitch;
     uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
 } convert_args;
 
+// u8 planes by channel: real = u8 * scale + offset, times factor, plus term; u8 = real * steps + zero,
+// multiplied out in Python as far as it is constant. Also sums of channels.
+typedef struct {
+    uint32_t in, out;  // tables of planes; the sums' out is one of channels
+    uint32_t planes;
+    uint32_t counts;          // u32 [planes]: channels in each
+    uint32_t factors, terms;  // tables of float channels of one number, 0 for none
+    int32_t h, w;
+    uint32_t pitch_in, pitch_out;
+    float scale, offset, steps, zero;
+    uint32_t limits;  // 1: nothing but limits
+    uint32_t least, most;
+    uint32_t border;  // the zero point of the result
+} affine_args;
+
 // Elementwise on float values: out = activation(a, or a and b combined).
 typedef struct {
-    uint32_t a, b, out;  // tables of channels; b is 0 when there is one operand
+    uint32_t a, b, out;  // tables of channels; b is a when there is one operand
     int32_t h, w;
     int32_t a_row, a_column, b_row, b_column;  // floats to the next row, column; 0: broadcast
     uint32_t combine, activation;
@@ -163,6 +179,7 @@ typedef struct {
         add_args add;
         convert_args convert;
         elementwise_args elementwise;
+        affine_args affine;
         reduce_args reduce;
         float_conv_args float_conv;
         float_pack_args float_pack;
@@ -179,12 +196,12 @@ typedef struct {
 } args;
 
 typedef void kernel(const args *a, int ith, int nth);
-kernel conv_winograd, conv_direct, conv_stem, conv_narrow;
+kernel conv_winograd, conv_direct, conv_stem, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize;
 kernel pack_winograd, pack_direct, pack_narrow;
 kernel conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
-kernel reduce_float, normalize_float;
+kernel reduce_float, normalize_float, affine_u8, reduce_u8;
 
 // A contiguous share [begin, end) of an op's pieces.
 typedef struct {

@@ -24,6 +24,7 @@ typedef VECTOR(uint8_t, 16) u8x16;
 typedef VECTOR(int16_t, 16) i16x8;
 typedef VECTOR(int16_t, 8) i16x4;
 typedef VECTOR(uint16_t, 16) u16x8;
+typedef VECTOR(int32_t, 8) i32x2;
 typedef VECTOR(int32_t, 16) i32x4;
 typedef VECTOR(float, 16) f32x4;
 
@@ -122,6 +123,14 @@ INLINE u8x16 max_u8(u8x16 a, u8x16 b) {
 #else
     u8x16 larger = (u8x16)(a > b);
     return (a & larger) | (b & ~larger);
+#endif
+}
+INLINE u8x16 min_u8(u8x16 a, u8x16 b) {
+#if defined(__clang__)
+    return __builtin_elementwise_min(a, b);
+#else
+    u8x16 larger = (u8x16)(a > b);
+    return (b & larger) | (a & ~larger);
 #endif
 }
 

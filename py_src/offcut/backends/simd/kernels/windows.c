@@ -4,12 +4,13 @@
 //
 //   weights  f32 [channels_out of all groups][channels_in][kernel_h][kernel_w]
 //
-// A piece of work is an output row of one channel. Where the windows lie inside of the input from
-// left to right, 16 or 4 outputs fill vectors; what is left over at their end is done again with
-// the last ones. The columns at the edges go one by one.
+// A piece of work is an output row of one channel. Each input row that its windows cover is copied
+// with its padding on both sides, unless it has none; then it is added to the output row, 16 columns
+// at a time, for each column of the kernel. Rows go on to the next multiple of 16.
 #include "float.h"
 
 enum { SUM, MAX, MEAN };
+enum { STEP = 16 };
 
 typedef struct {
     const uint8_t *memory;
@@ -30,11 +31,26 @@ INLINE rows_inside rows_at(const windows *g, int y) {
     return r;
 }
 
-INLINE const float *row_of(const windows *g, int channel, int y) {
-    return (const float *)(g->memory + g->in[channel]) + y * g->w_in;
+INLINE int whole_steps(int n) { return (n + STEP - 1) / STEP * STEP; }
+
+// How many floats of a padded row are read.
+INLINE int padded_width(const windows *g) {
+    return whole_steps(g->w_out) * g->stride_w + (g->kernel_w - 1) * g->dilation_w;
 }
 
-// Four floats, `stride` apart. With stride 2 this reads one more than it uses.
+// An input row with its padding; `copy` has room for it.
+static const float *padded_row(const windows *g, const float *row, float padding, float *copy) {
+    int width = padded_width(g), n = at_most(g->w_in, width - g->pad_left), i = 0;
+    if (g->pad_left == 0 && width <= g->w_in) return row;
+    for (; i < g->pad_left; i++) copy[i] = padding;
+    copy += g->pad_left;
+    for (i = 0; i + 4 <= n; i += 4) store_f32x4(copy + i, load_f32x4(row + i));
+    for (; i < n; i++) copy[i] = row[i];
+    for (; i < width - g->pad_left; i++) copy[i] = padding;
+    return copy - g->pad_left;
+}
+
+// Four floats, `stride` apart.
 INLINE f32x4 load_apart(const float *from, int stride) {
     if (stride == 1) return load_f32x4(from);
     if (stride == 2)
@@ -42,82 +58,78 @@ INLINE f32x4 load_apart(const float *from, int stride) {
     return (f32x4){from[0], from[stride], from[2 * stride], from[3 * stride]};
 }
 
-// n outputs from column x on, all of whose windows lie inside.
-INLINE void sum_columns(const windows *g, const int kind, const int stride, const int n,
-                        const float *w, rows_inside r, int x, float *to) {
-    f32x4 s[4];
-    float first = kind == MAX ? -__builtin_inff() : 0.0f;
-    UNROLL for (int i = 0; i < n; i++) s[i] = splat_f32(first);
-    for (int channel = 0; channel < g->channels; channel++)
-        for (int ky = r.begin; ky < r.end; ky++) {
-            const float *row = row_of(g, channel, r.top + ky * g->dilation_h);
-            const float *from = row + x * g->stride_w - g->pad_left;
-            const float *weight = w + (channel * g->kernel_h + ky) * g->kernel_w;
-            for (int kx = 0; kx < g->kernel_w; kx++, from += g->dilation_w) {
-                f32x4 factor = splat_f32(kind == SUM ? weight[kx] : 1.0f);
-                UNROLL for (int i = 0; i < n; i++) {
-                    f32x4 v = load_apart(from + i * 4 * stride, stride);
-                    s[i] = kind == MAX ? max_f32(v, s[i]) : s[i] + v * factor;
-                }
+// Add the windows' part in one input row to the output row.
+INLINE void add_row(const windows *g, const int kind, const int stride, const float *from,
+                    const float *weights, float *to) {
+    for (int x = 0; x < g->w_out; x += STEP, from += STEP * stride, to += STEP) {
+        f32x4 s[STEP / 4];
+        UNROLL for (int i = 0; i < STEP / 4; i++) s[i] = load_f32x4(to + 4 * i);
+        for (int kx = 0; kx < g->kernel_w; kx++) {
+            const float *at = from + kx * g->dilation_w;
+            f32x4 weight = splat_f32(kind == SUM ? weights[kx] : 1.0f);
+            UNROLL for (int i = 0; i < STEP / 4; i++) {
+                f32x4 v = load_apart(at + i * 4 * stride, stride);
+                s[i] = kind == MAX ? max_f32(v, s[i]) : s[i] + v * weight;
             }
         }
-    UNROLL for (int i = 0; i < n; i++) store_f32x4(to + x + i * 4, s[i]);
+        UNROLL for (int i = 0; i < STEP / 4; i++) store_f32x4(to + 4 * i, s[i]);
+    }
 }
 
-// One output, at column x.
-static float sum_column(const windows *g, int kind, const float *w, rows_inside r, int x) {
-    float sum = kind == MAX ? -__builtin_inff() : 0.0f;
+// The output row of a 1x1 kernel, all channels at once; w_out is a multiple of STEP.
+static void mix_row(const windows *g, const float *w, int y, float *to) {
+    for (int x = 0; x < g->w_out; x += STEP) {
+        f32x4 s[STEP / 4] = {0};
+        for (int channel = 0; channel < g->channels; channel++) {
+            const float *from = (const float *)(g->memory + g->in[channel]) + y * g->w_in + x;
+            UNROLL for (int i = 0; i < STEP / 4; i++)
+                s[i] += load_f32x4(from + 4 * i) * splat_f32(w[channel]);
+        }
+        UNROLL for (int i = 0; i < STEP / 4; i++) store_f32x4(to + x + 4 * i, s[i]);
+    }
+}
+
+// An output row in `scratch`: the row, with room for whole steps, then a padded input row.
+static float *sum_row(const windows *g, int kind, const float *w, rows_inside r, float *scratch) {
+    int mixes = kind == SUM && g->w_out % STEP == 0 && g->kernel_h == 1 && g->kernel_w == 1 &&
+                g->stride_w == 1 && !g->pad_left && r.begin < r.end;
+    if (mixes) {
+        mix_row(g, w, r.top, scratch);
+        return scratch;
+    }
+    float first = kind == MAX ? -__builtin_inff() : 0.0f, *copy = scratch + whole_steps(g->w_out);
+    for (int x = 0; x < whole_steps(g->w_out); x += 4) store_f32x4(scratch + x, splat_f32(first));
     for (int channel = 0; channel < g->channels; channel++)
         for (int ky = r.begin; ky < r.end; ky++) {
-            const float *row = row_of(g, channel, r.top + ky * g->dilation_h);
-            const float *weight = w + (channel * g->kernel_h + ky) * g->kernel_w;
-            for (int kx = 0; kx < g->kernel_w; kx++) {
-                int at = x * g->stride_w - g->pad_left + kx * g->dilation_w;
-                if (at < 0 || at >= g->w_in) continue;
-                if (kind == MAX)
-                    sum = row[at] > sum ? row[at] : sum;
-                else
-                    sum += kind == SUM ? row[at] * weight[kx] : row[at];
-            }
+            const float *row = (const float *)(g->memory + g->in[channel]) +
+                               (r.top + ky * g->dilation_h) * g->w_in;
+            const float *from = padded_row(g, row, first, copy);
+            const float *weights = w + (channel * g->kernel_h + ky) * g->kernel_w;
+            if (kind == SUM && g->stride_w == 1)
+                add_row(g, SUM, 1, from, weights, scratch);
+            else if (kind == SUM && g->stride_w == 2)
+                add_row(g, SUM, 2, from, weights, scratch);
+            else if (kind == MAX && g->stride_w == 2)
+                add_row(g, MAX, 2, from, weights, scratch);
+            else
+                add_row(g, kind, g->stride_w, from, weights, scratch);
         }
-    return sum;
+    return scratch;
 }
 
-static void sum_row(const windows *g, int kind, const float *w, rows_inside r, float *to) {
-    int reach = g->w_in + g->pad_left - (g->kernel_w - 1) * g->dilation_w;
-    int begin = at_most((g->pad_left + g->stride_w - 1) / g->stride_w, g->w_out);
-    int end = reach > 0 ? at_most((reach - 1) / g->stride_w + 1, g->w_out) : 0, x = begin;
-    if (end - begin < 4) end = begin;
-    for (; x + 16 <= end; x += 16)
-        if (kind == SUM && g->stride_w == 1)
-            sum_columns(g, SUM, 1, 4, w, r, x, to);
-        else if (kind == SUM && g->stride_w == 2)
-            sum_columns(g, SUM, 2, 4, w, r, x, to);
-        else if (kind == MAX && g->stride_w == 2)
-            sum_columns(g, MAX, 2, 4, w, r, x, to);
-        else
-            sum_columns(g, kind, g->stride_w, 4, w, r, x, to);
-    for (; x < end; x += 4) sum_columns(g, kind, g->stride_w, 1, w, r, at_most(x, end - 4), to);
-    for (x = 0; x < begin; x++) to[x] = sum_column(g, kind, w, r, x);
-    for (x = end; x < g->w_out; x++) to[x] = sum_column(g, kind, w, r, x);
-}
-
-// scratch: one row
 void conv_float_windows(const args *a, int ith, int nth) {
     const float_conv_args *c = &a->op->float_conv;
     windows g = {a->memory, 0, (int)c->channels_in, c->h_in, c->w_in, c->w_out, c->kernel_h,
                  c->kernel_w, c->stride_h, c->stride_w, c->dilation_h, c->dilation_w, c->pad_top,
                  c->pad_left};
-    float *row = (float *)a->scratch;
     (void)ith;
     for (share s; next_share(a, nth, &s);)
         for (int unit = s.begin; unit < s.end; unit++) {
             int channel = unit / c->h_out, y = unit % c->h_out;
-            rows_inside r = rows_at(&g, y);
             const float *w = (const float *)(a->memory + c->weights) +
                              (int64_t)channel * g.channels * g.kernel_h * g.kernel_w;
             g.in = table_of(a, c->in) + channel / (int)c->channels_out * g.channels;
-            sum_row(&g, SUM, w, r, row);
+            float *row = sum_row(&g, SUM, w, rows_at(&g, y), (float *)a->scratch);
             finish_floats(a, c, channel, y * c->w_out, c->w_out, row);
         }
 }
@@ -134,10 +146,12 @@ void max_pool_float(const args *a, int ith, int nth) {
     (void)ith;
     for (share s; next_share(a, nth, &s);)
         for (int unit = s.begin; unit < s.end; unit++) {
-            int channel = unit / p->h_out, y = unit % p->h_out;
+            int channel = unit / p->h_out, y = unit % p->h_out, x = 0;
             g.in = table_of(a, p->in) + channel;
             float *to = channel_of(a, p->out, channel) + y * p->w_out;
-            sum_row(&g, MAX, 0, rows_at(&g, y), to);
+            float *row = sum_row(&g, MAX, 0, rows_at(&g, y), (float *)a->scratch);
+            for (; x + 4 <= p->w_out; x += 4) store_f32x4(to + x, load_f32x4(row + x));
+            for (; x < p->w_out; x++) to[x] = row[x];
         }
 }
 
@@ -157,10 +171,11 @@ void average_pool_float(const args *a, int ith, int nth) {
             rows_inside r = rows_at(&g, y);
             g.in = table_of(a, p->in) + channel;
             float *to = channel_of(a, p->out, channel) + y * p->w_out;
-            sum_row(&g, MEAN, 0, r, to);
+            float *row = sum_row(&g, MEAN, 0, r, (float *)a->scratch);
             int rows = counted(p, r.top, p->kernel_h, p->pad_top, p->h_in, p->h_end);
             for (int x = 0; x < p->w_out; x++)
-                to[x] /= (float)(rows * counted(p, x * p->stride_w - p->pad_left, p->kernel_w,
-                                                p->pad_left, p->w_in, p->w_end));
+                to[x] = row[x] / (float)(rows * counted(p, x * p->stride_w - p->pad_left,
+                                                        p->kernel_w, p->pad_left, p->w_in,
+                                                        p->w_end));
         }
 }

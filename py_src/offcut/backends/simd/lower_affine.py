@@ -1,0 +1,60 @@
+"""Lowering of what u8 planes can do by channel: products and sums with one number, and limits."""
+
+from __future__ import annotations
+
+from offcut.backends.simd.draft import Argument, Table
+from offcut.backends.simd.lower import Lowering
+from offcut.backends.simd.values import Quantization, Value
+from offcut.graph import Node
+
+__all__ = ["emit_affine", "emit_limits"]
+
+
+def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float) -> None:
+    """Emit a Relu or Clip, of a value of one quantization, which the result keeps."""
+    q = source.uniform
+    assert q is not None
+    limits = [min(max(limit / q.scale + q.zero, 0.0), 255.0) for limit in (low, high)]
+    least, most = (round(limit) for limit in limits)
+    _emit(lw, node, source, q, {"limits": 1, "least": least, "most": most}, ())
+
+
+def emit_affine(lw: Lowering, node: Node, source: Value, other: Value, steps: Quantization) -> None:
+    """Emit a Mul or Add of `source` and floats of one number per channel, or of one in all."""
+    q = source.uniform
+    assert q is not None
+    places = other.places * (source.channels // other.channels)
+    key = "factors" if node.op == "Mul" else "terms"
+    args: dict[str, Argument] = {
+        key: Table(places),
+        "scale": q.scale / steps.scale,
+        "offset": -q.zero * q.scale / steps.scale,
+        "steps": 1.0 / steps.scale,
+        "zero": float(steps.zero),
+    }
+    _emit(lw, node, source, steps, args, (other,))
+
+
+def _emit(
+    lw: Lowering,
+    node: Node,
+    source: Value,
+    steps: Quantization,
+    args: dict[str, Argument],
+    others: tuple[Value, ...],
+) -> None:
+    grid = source.grid
+    out = lw.draft.u8_planes([(plane.channels, steps) for plane in source.planes], grid)
+    args |= {
+        "in": Table(source.places),
+        "out": Table(out.places),
+        "planes": len(source.planes),
+        "counts": source.counts,
+        "h": grid.height,
+        "w": grid.width,
+        "pitch_in": grid.pitch,
+        "pitch_out": grid.pitch,
+        "border": steps.zero,
+    }
+    lw.emit("affine_u8", grid.height, args, (source, out, *others), name=node.name)
+    lw.u8[node.name] = out
