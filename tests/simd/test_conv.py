@@ -13,7 +13,7 @@ from offcut.backends.simd.lower import lower
 from offcut.backends.simd.values import quantization
 from offcut.container import Model
 from offcut.graph import Node
-from offcut.ops.conv import border_runs
+from offcut.ops.conv import border_runs, conv
 from tests.simd import arithmetic
 from tests.simd.machines import Machine, run
 from tests.simd.networks import network
@@ -144,6 +144,38 @@ def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -
     assert np.array_equal(
         got[0], sums.astype(np.float32) * scale[:, None, None] + bias[0][:, None, None]
     )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_image_is_convolved_in_13_bits(native: Machine, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    c, o = int(rng.integers(1, 5)), int(rng.integers(8, 40))
+    h, w = (int(size) for size in rng.integers(1, 40, 2))
+    x = rng.standard_normal((1, c, h, w)).astype(np.float32)
+    weights = {"w": rng.standard_normal((o, c, 3, 3)).astype(np.float32)}
+    attributes = {"pads": (1, 1, 1, 1), "activation": "Relu"}
+    node = Node("Conv", ("x", "w"), ("y",), attributes)
+    model = network([node], {"x": x}, weights, ["y"])
+    draft = lower(model, LOWERING, quantize=True)
+    step, pack = conv_of(draft), draft.packs[0].args
+    assert step.kernel == "conv_winograd"
+
+    (got,) = run(native, model, {"x": x}).values()
+
+    steps = np.float32(8159 / np.abs(x).max())
+    whole = np.rint(np.clip(x[0] * steps, -8159, 8159)).astype(np.int64)
+    coarse = (whole + 32) >> 6
+    lanes = np.full((8, h, w), 128)
+    lanes[:c], lanes[4 : 4 + c] = coarse + 128, whole - coarse * 64 + 128
+    u, bias = arithmetic.packed(pack, weights["w"], 9)
+    y = arithmetic.winograd(step.args, u, bias, pack, lanes, 128)
+    out = quantization(*model.ranges["y"], "Relu")
+    want = arithmetic.finish(step.args, y, bias, None, has_bias=True)
+    assert np.array_equal(got[0], arithmetic.dequantize(want, out.scale, out.zero))
+    exact = conv(x, weights["w"], None, pads=(1, 1, 1, 1), activation="Relu")
+    # Half a step of the output, half a step of 2^-13 of each input, as much again for the weights.
+    inputs = np.abs(weights["w"]).reshape(o, -1).sum(axis=1).max() / steps
+    assert np.abs(got - exact).max() < 0.5 * out.scale + inputs
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -13,10 +13,13 @@ from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS, emit_float
 from offcut.backends.simd.lower_depthwise import emit_depthwise, suits_depthwise
 from offcut.backends.simd.packing import (
+    FINE_CHANNELS,
+    FINE_LIMIT,
     STEM_LIMIT,
     TAPS,
     Packing,
     pack_direct,
+    pack_finely,
     pack_narrow,
     pack_stem,
     pack_winograd,
@@ -127,9 +130,9 @@ def _emit_u8(
         args |= pack_narrow(pack, shape, source)
         scratch = 0
     elif shape.same_3x3:
-        kernel, units = "conv_winograd", -(-shape.grid.height // 4)
+        kernel = "conv_winograd"
         args |= pack_winograd(pack, shape, source)
-        scratch = TAPS * GROUP * (len(source.blocks) * 16 + 32)
+        units, scratch = _winograd_work(shape, len(source.blocks))
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_direct(pack, shape, source)
@@ -193,15 +196,24 @@ def _epilogue(
 def _emit_stem(
     lw: Lowering, node: Node, shape: Shape, target: Target, source: Value, steps: Quantization
 ) -> None:
-    """Emit the convolution of the float input image to u8."""
+    """Emit the convolution of the float input image to u8: in 13 bits, since 8 would blur it."""
+    finely = shape.same_3x3 and shape.per_group <= FINE_CHANNELS
     low, high = lw.model.ranges[node.inputs[0]]
-    in_scale = max(abs(low), abs(high), 1e-20) / STEM_LIMIT
+    in_scale = max(abs(low), abs(high), 1e-20) / (FINE_LIMIT if finely else STEM_LIMIT)
     bias, run_args = bias_of(lw, node, shape)
     out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
     pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
+    lw.u8[target.name] = out
+    if finely:
+        halves = _quantized_finely(lw, source, in_scale)
+        args |= pack_finely(pack, shape, in_scale) | {"in": Table(halves.blocks)}
+        rows, scratch = _winograd_work(shape, 1)
+        values, macs = (halves, out), shape.macs
+        lw.emit("conv_winograd", rows, args, values, scratch=scratch, macs=macs, name=target.name)
+        return
     args |= pack_stem(pack, shape, in_scale)
     args |= {"in": Table(source.places), "in_steps": 1.0 / in_scale, "channels_in": shape.per_group}
     width = (shape.grid.width - 1) * shape.strides[1] + shape.kernel[1] + 1
@@ -217,4 +229,24 @@ def _emit_stem(
         macs=shape.macs,
         name=target.name,
     )
-    lw.u8[target.name] = out
+
+
+def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
+    """Emit the conversion of a float image to a block of coarse and fine channels."""
+    made = lw.draft.u8_value(2 * FINE_CHANNELS, source.grid, Quantization(in_scale, 128))
+    args: dict[str, Argument] = {
+        "in": Table(source.channel_places),
+        "out": Table(made.channel_places),
+        "channels": source.channels,
+        "h": source.grid.height,
+        "w": source.grid.width,
+        "pitch": source.grid.pitch,
+        "parameters": np.full((source.channels, 2), 1.0 / in_scale, "<f4").tobytes(),
+    }
+    lw.emit("quantize_finely", source.grid.height, args, (source, made), name="quantize_finely")
+    return made
+
+
+def _winograd_work(shape: Shape, blocks: int) -> tuple[int, int]:
+    """Return conv_winograd's units, rows of tiles, and the scratch bytes of a thread."""
+    return -(-shape.grid.height // 4), TAPS * GROUP * (blocks * 16 + 32)

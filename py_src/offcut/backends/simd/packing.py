@@ -12,10 +12,13 @@ from offcut.backends.simd.draft import Argument, Draft, Pack
 from offcut.backends.simd.values import BLOCK, Quantization, Value
 
 __all__ = [
+    "FINE_CHANNELS",
+    "FINE_LIMIT",
     "STEM_LIMIT",
     "TAPS",
     "Packing",
     "pack_direct",
+    "pack_finely",
     "pack_narrow",
     "pack_stem",
     "pack_winograd",
@@ -24,6 +27,7 @@ __all__ = [
 
 TAPS = 36
 STEM_LIMIT = 8191  # largest |input| of conv_stem
+FINE_LIMIT, FINE_CHANNELS = 8159, 4  # of quantize_finely
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +89,33 @@ def _lane_factors(source: Value) -> np.ndarray:
 
 
 def pack_winograd(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
-    blocks, lanes = blocks_for(shape.o), np.array(source.lanes)
+    return _winograd(pack, shape, np.array(source.lanes), _lane_factors(source))
+
+
+def pack_finely(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
+    """Pack for conv_winograd after quantize_finely: each channel twice, coarse and fine."""
+    lanes = np.full((2, FINE_CHANNELS), -1)
+    lanes[:, : shape.per_group] = np.arange(shape.per_group)
+    scales = np.repeat((64 * in_scale, in_scale), FINE_CHANNELS)  # (lanes,)
+    return _winograd(pack, shape, lanes.reshape(-1), np.stack([scales, -128 * scales], axis=1))
+
+
+def _winograd(
+    pack: Packing, shape: Shape, lanes: np.ndarray, factors: np.ndarray
+) -> dict[str, Argument]:
+    blocks = blocks_for(shape.o)
     args = pack.add(
         "pack_winograd",
         blocks,
         lanes,
-        _lane_factors(source),
+        factors,
         row=shape.per_group * 9,
         limit=255,
         weight_bytes=blocks * TAPS * len(lanes) * BLOCK * 2,
         scale_bytes=blocks * TAPS * BLOCK * 4,
         scratch=len(lanes) * (9 + TAPS) * 4,
     )
-    return args | {"blocks_in": len(source.blocks)}
+    return args | {"blocks_in": len(lanes) // BLOCK}
 
 
 def _tap_lanes(shape: Shape, source: Value, order: str) -> tuple[np.ndarray, np.ndarray]:

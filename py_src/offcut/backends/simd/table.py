@@ -61,6 +61,7 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
     "add_u8": "add",
     "dequantize": "convert",
     "quantize": "convert",
+    "quantize_finely": "convert",
     "pack_winograd": "pack",
     "pack_direct": "pack",
     "pack_narrow": "pack",

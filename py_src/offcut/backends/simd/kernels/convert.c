@@ -92,3 +92,35 @@ void quantize(const args *a, int ith, int nth) {
                             (uint8_t)parameters[2 * first + 1]);
             }
 }
+
+// A float as two u8, which together keep 13 bits and a sign where one would blur the image:
+//
+//   v = round(float * steps) = (coarse - 128) * 64 + (fine - 128),  96 <= fine <= 160
+//
+// so that a convolution reads two channels, one with weights 64 times the other's. coarse has the
+// channel's place in `out`, fine lies 4 channels on. |v| <= 8159, so coarse is at most 255. A zero
+// is 128 in both, in the border too. parameters: steps of each channel, twice.
+void quantize_finely(const args *a, int ith, int nth) {
+    const convert_args *c = &a->op->convert;
+    const uint32_t *in = table_of(a, c->in), *out = table_of(a, c->out);
+    const float *parameters = (const float *)(a->memory + c->parameters);
+    f32x4 most = splat_f32(8159.0f);
+    (void)ith;
+    require(c->channels <= 4);
+    for (share s; next_share(a, nth, &s);)
+        for (int y = s.begin; y < s.end; y++) {
+            fill_border(a->memory + out[0], c->pitch, y, c->h, c->w, 128);
+            for (uint32_t channel = 0; channel < c->channels; channel++) {
+                const float *from = (const float *)(a->memory + in[channel]) + y * c->w;
+                uint8_t *to = a->memory + out[channel] + y * (int64_t)c->pitch;
+                f32x4 steps = splat_f32(parameters[2 * channel]);
+                for (int x = 0; x < c->w; x++, to += CELL) {
+                    f32x4 v = splat_f32(from[x]) * steps;
+                    int whole = round_f32(max_f32(min_f32(v, most), -most))[0];
+                    int coarse = (whole + 32) >> 6;
+                    to[0] = (uint8_t)(coarse + 128);
+                    to[4] = (uint8_t)(whole - coarse * 64 + 128);
+                }
+            }
+        }
+}

@@ -22,7 +22,7 @@ typedef struct {
 static kernel *const KERNELS[] = {
     conv_winograd, conv_direct, conv_stem, conv_narrow,
     max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize,
-    pack_winograd, pack_direct, pack_narrow,
+    quantize_finely, pack_winograd, pack_direct, pack_narrow,
     conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd,
     max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float,
     reduce_float, normalize_float, conv_depthwise, affine_u8, reduce_u8,

@@ -198,6 +198,7 @@ typedef struct {
 typedef void kernel(const args *a, int ith, int nth);
 kernel conv_winograd, conv_direct, conv_stem, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize;
+kernel quantize_finely;
 kernel pack_winograd, pack_direct, pack_narrow;
 kernel conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
