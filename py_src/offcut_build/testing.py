@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from offcut_build import browser, dist, venv
+from offcut_build import browser, dist, pytorch, venv
 from offcut_build.command import run
 from offcut_build.tree import Tree
 
@@ -23,6 +23,7 @@ __all__ = ["test"]
 def test(tree: Tree, arguments: Sequence[str]) -> int:
     """Run pytest with extra arguments and return its exit code."""
     venv.setup(tree, "test")
+    pytorch.install(tree)
     env = browser.environment(tree) | {"OFFCUT_DIST": str(dist.make(tree))}
     with _display() as display:
         return run([tree.python, "-m", "pytest", *arguments], where=tree.root, env=env | display)

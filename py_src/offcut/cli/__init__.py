@@ -23,6 +23,7 @@ COMMANDS = (
     "evaluate",
     "convert",
     "quantize",
+    "train",
     "models",
     "info",
     "bench",

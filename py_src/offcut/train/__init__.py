@@ -1,0 +1,1 @@
+"""Training with PyTorch: pruning with recovery, distillation, quantization-aware fine-tuning."""

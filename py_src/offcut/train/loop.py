@@ -1,0 +1,171 @@
+"""The training loop: a student follows its teacher; interrupted, it goes on where it was.
+
+The run's folder holds
+
+    checkpoint.pt   weights, optimizer, step; replaced as a whole
+    history.jsonl   a line per report: step, seconds, rate, loss, and on held-out photos mae and iou
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from offcut.errors import ModelFormatError
+from offcut.train.data import Photos
+from offcut.train.losses import Targets, distance
+from offcut.train.network import Network
+from offcut.train.recipe import Phase, Recipe
+
+__all__ = ["Run", "fidelity", "train"]
+
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that a run needs besides its student. held: inputs (n, 3, h, w) to measure on."""
+
+    teacher: Network
+    photos: Photos
+    what: Targets
+    recipe: Recipe
+    held: Tensor
+    folder: Path
+    every: int = 50  # steps between reports
+
+
+def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[dict[str, Any]]:
+    """Train the student in place, up to the recipe's last step; return the history.
+
+    Raises ModelFormatError when the folder holds another recipe's checkpoint.
+    """
+    optimizer = torch.optim.Adam(_parameter_groups(student), lr=0.0, betas=(0.9, 0.98))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    step, seconds, history = _resume(student, optimizer, run)
+    truth = _maps(run.teacher, run.held, run.what.output)
+    losses: list[float] = []
+    if not history:
+        history.append(_report(0, 0.0, 0.0, None, student, run, truth, tell))
+    while step < run.recipe.steps:
+        began = time.monotonic()
+        phase, at = run.recipe.phase_at(step)
+        for group in optimizer.param_groups:
+            group["lr"] = phase.rate_at(at) * group["size"]
+        losses.append(_step(student, optimizer, run, phase, step))
+        step += 1
+        seconds += time.monotonic() - began
+        if step % run.every == 0 or step == run.recipe.steps:
+            mean = sum(losses) / len(losses)
+            rate = phase.rate_at(at)
+            history.append(_report(step, seconds, rate, mean, student, run, truth, tell))
+            losses.clear()
+            _save(student, optimizer, run, step, seconds, history)
+    return history
+
+
+def _parameter_groups(student: Network) -> list[dict[str, Any]]:
+    """Return a group per tensor, with its root mean square as the unit of the learning rate.
+
+    Tensors of a trained network differ in size by orders of magnitude; Adam's steps do not.
+    """
+    return [
+        {"params": [tensor], "size": float(tensor.detach().square().mean().sqrt()) or 1e-3}
+        for tensor in student.parameters()
+    ]
+
+
+def _step(
+    student: Network, optimizer: torch.optim.Optimizer, run: Run, phase: Phase, step: int
+) -> float:
+    x = run.photos.batch(step, phase.batch, phase.size)
+    x = x.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=phase.precision == "bfloat16"):
+        with torch.no_grad():
+            theirs = run.teacher(x, keep=run.what.names)
+        ours = student(x, keep=run.what.names)
+    loss = distance(ours, theirs, run.what, run.recipe.losses)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(student.parameters(), run.recipe.clip)
+    if torch.isfinite(norm):
+        optimizer.step()
+    return float(loss.detach())
+
+
+def fidelity(student: Network, held: Tensor, truth: Tensor) -> tuple[float, float]:
+    """Return mean absolute difference and mean IoU at one half of the maps on `held`."""
+    ours = _maps(student, held, student.graph.outputs[0])
+    inside, wanted = ours >= 0.5, truth >= 0.5
+    both = (inside & wanted).sum(dim=(1, 2, 3)).double()
+    either = (inside | wanted).sum(dim=(1, 2, 3)).double()
+    iou = torch.where(either > 0, both / either.clamp(min=1), 1.0)
+    return float((ours - truth).abs().mean()), float(iou.mean())
+
+
+@torch.no_grad()
+def _maps(network: Network, held: Tensor, output: str) -> Tensor:
+    return torch.cat([network(x[None])[output] for x in held])
+
+
+def _report(
+    step: int,
+    seconds: float,
+    rate: float,
+    loss: float | None,
+    student: Network,
+    run: Run,
+    truth: Tensor,
+    tell: Tell,
+) -> dict[str, Any]:
+    mae, iou = fidelity(student, run.held, truth)
+    row = {"step": step, "seconds": seconds, "rate": rate, "loss": loss, "mae": mae, "iou": iou}
+    shown = f"{loss:.5f}" if loss is not None else "-"
+    tell(f"[{step}/{run.recipe.steps}] {seconds:.0f} s, loss {shown}, mae {mae:.5f}, iou {iou:.4f}")
+    return row
+
+
+def _save(
+    student: Network,
+    optimizer: torch.optim.Optimizer,
+    run: Run,
+    step: int,
+    seconds: float,
+    history: list[dict[str, Any]],
+) -> None:
+    state = {
+        "recipe": run.recipe.document(),
+        "student": student.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "seconds": seconds,
+        "history": history,
+    }
+    part = run.folder / "checkpoint.pt.part"
+    torch.save(state, part)
+    part.replace(run.folder / "checkpoint.pt")
+    lines = "".join(json.dumps(row) + "\n" for row in history)
+    (run.folder / "history.jsonl").write_text(lines)
+
+
+def _resume(
+    student: Network, optimizer: torch.optim.Optimizer, run: Run
+) -> tuple[int, float, list[dict[str, Any]]]:
+    path = run.folder / "checkpoint.pt"
+    if not path.exists():
+        return 0, 0.0, []
+    state = torch.load(path, weights_only=True)
+    if state["recipe"] != run.recipe.document():
+        raise ModelFormatError(
+            f"{path}: was made by another recipe", remedy="name another folder for this run"
+        )
+    student.load_state_dict(state["student"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"], state["seconds"], state["history"]

@@ -1,0 +1,168 @@
+"""Make the student that a run trains, and the teacher that it follows: one graph's two versions.
+
+pruned      fewer channels, some convolutions before the enlargement: fewer multiplications
+quantized   the same network, its weights going through the grids of a finished quantization
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from offcut import container
+from offcut.card import ModelCard
+from offcut.container import Model
+from offcut.convert.draft import Draft
+from offcut.convert.equalize import equalize
+from offcut.convert.shift import shift
+from offcut.errors import ModelFormatError
+from offcut.graph import Graph
+from offcut.quant import SCHEMES, QuantizedTensor, float_tensor
+from offcut.train.fake_quant import WeightQuantizer
+from offcut.train.moments import measure
+from offcut.train.network import Network, draft_of
+from offcut.train.prune import prune_channels
+from offcut.train.recipe import Slimming
+from offcut.train.refit import refit
+from offcut.train.split import split_enlarged
+
+__all__ = ["Pupil", "finished", "load", "pruned", "quantized", "save"]
+
+INSIDE = 0.49  # of a step: how far from a level its latent weights may start
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pupil:
+    """A student, its teacher, the student's draft, and which channels it kept, by value."""
+
+    student: Network
+    teacher: Network
+    draft: Draft
+    kept: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def pruned(
+    draft: Draft,
+    photos: Sequence[Tensor],
+    plan: Slimming,
+    report: Report = lambda done, of: None,
+) -> Pupil:
+    """Return a smaller student of the draft, which has statistics. photos: (1, 3, h, w) each.
+
+    The repairs come first: nearly constant channels would dominate every moment.
+    """
+    repaired = equalize(shift(draft))
+    teacher = Network(repaired.graph, repaired.weights)
+    wide = split_enlarged(repaired, least=int(plan.least_split))
+    some = photos[: plan.photos]
+    moments = measure(Network(wide.graph, wide.weights), some)
+    slim, kept = prune_channels(wide, moments, budget=plan.budget, multiple=plan.multiple)
+    student = Network(slim.graph, slim.weights)
+    refit(student, teacher, some, kept, report=report)
+    return Pupil(student, teacher, slim.note(f"refit: on {len(some)} photos"), kept)
+
+
+def quantized(draft: Draft) -> Pupil:
+    """Return a student that starts from what rounding made of the draft.
+
+    Its latent weights are the float ones, moved into the reach of the level that was chosen: so
+    those that rounding decided by a hair can be decided anew by little training.
+    """
+    teacher = Network(draft.graph, draft.exact)
+    quantizers = _quantizers(draft.rounded)
+    weights = dict(draft.weights)
+    for name, quantizer in quantizers.items():
+        weights[name] = _latent(draft.exact[name], draft, name, quantizer)
+    student = Network(draft.graph, weights)
+    student.quantize(quantizers)
+    return Pupil(student, teacher, draft)
+
+
+def _quantizers(rounded: Mapping[str, QuantizedTensor]) -> dict[str, WeightQuantizer]:
+    return {
+        name: WeightQuantizer(tensor, name)
+        for name, tensor in rounded.items()
+        if SCHEMES[tensor.scheme].levels
+    }
+
+
+def _latent(w: np.ndarray, draft: Draft, name: str, quantizer: WeightQuantizer) -> np.ndarray:
+    """Return w, each weight within INSIDE of a step of its level."""
+    level = draft.rounded[name].decode().astype(np.float64)
+    with torch.no_grad():
+        flat = quantizer.wide(level[0].size).double().numpy()
+    reach = INSIDE * np.broadcast_to(flat, (len(w), level[0].size)).reshape(w.shape)
+    return np.clip(w, level - reach, level + reach)
+
+
+def finished(pupil: Pupil) -> Draft:
+    """Return the student's draft with what training made of it; statistics are to be made anew."""
+    made = draft_of(pupil.student, pupil.draft)
+    arrays = dict(zip(pupil.student.names, pupil.student.tensors, strict=True))
+    rows = zip(pupil.student.quantized, pupil.student.quantizers, strict=True)
+    rounded = {}
+    for name, quantizer in rows:
+        assert isinstance(quantizer, WeightQuantizer)
+        rounded[name] = quantizer.tensor(arrays[name].detach())
+    return replace(made, rounded={**pupil.draft.rounded, **rounded})
+
+
+def save(pupil: Pupil, folder: Path, card: ModelCard) -> None:
+    """Keep a pupil that was not trained yet: model files, and kept.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, network in (("teacher", pupil.teacher), ("student", pupil.student)):
+        _write(folder / f"{name}.safetensors", network.graph, network.arrays(), {}, card)
+    if pupil.student.quantized:
+        start, draft = folder / "start.safetensors", pupil.draft
+        _write(start, draft.graph, draft.weights, draft.rounded, card)
+    kept = {name: row.tolist() for name, row in pupil.kept.items()}
+    document = {"record": pupil.draft.record, "kept": kept}
+    (folder / "kept.json").write_text(json.dumps(document) + "\n")
+
+
+def _write(
+    path: Path,
+    graph: Graph,
+    weights: Mapping[str, np.ndarray],
+    rounded: Mapping[str, QuantizedTensor],
+    card: ModelCard,
+) -> None:
+    stored = {name: rounded.get(name) or float_tensor(array) for name, array in weights.items()}
+    path.write_bytes(container.write(Model(graph, stored, card)))
+
+
+def load(folder: Path) -> Pupil | None:
+    """Return the pupil that `save` kept, None without one. Raises ModelFormatError when damaged."""
+    if not (folder / "kept.json").exists():
+        return None
+    try:
+        document = json.loads((folder / "kept.json").read_text())
+        kept = {name: np.array(row, np.intp) for name, row in document["kept"].items()}
+        record = tuple(map(str, document["record"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelFormatError(f"{folder / 'kept.json'}: malformed: {error}") from error
+    (graph, weights, _), (theirs, exact, _) = (
+        _read(folder / f"{name}.safetensors") for name in ("student", "teacher")
+    )
+    rounded: dict[str, QuantizedTensor] = {}
+    if (folder / "start.safetensors").exists():
+        rounded = _read(folder / "start.safetensors")[2]
+    student = Network(graph, weights)
+    student.quantize(_quantizers(rounded))
+    draft = Draft(graph, weights, rounded=rounded, record=record)
+    return Pupil(student, Network(theirs, exact), draft, kept)
+
+
+def _read(path: Path) -> tuple[Graph, dict[str, np.ndarray], dict[str, QuantizedTensor]]:
+    """Return graph and decoded weights of a model file, and those that are quantized, as stored."""
+    model = container.read(path.read_bytes(), path.name)
+    weights = {name: t.decode().astype(np.float64) for name, t in model.weights.items()}
+    rounded = {name: t for name, t in model.weights.items() if SCHEMES[t.scheme].levels}
+    return model.graph, weights, rounded
