@@ -235,9 +235,10 @@ def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
     """Emit the conversion of a float image to a block of coarse and fine channels."""
     made = lw.draft.u8_value(2 * FINE_CHANNELS, source.grid, Quantization(in_scale, 128))
     args: dict[str, Argument] = {
-        "in": Table(source.channel_places),
-        "out": Table(made.channel_places),
-        "channels": source.channels,
+        "in": Table(source.places),
+        "out": Table(made.places),
+        "planes": 1,
+        "counts": np.array([source.channels], "<u4").tobytes(),
         "h": source.grid.height,
         "w": source.grid.width,
         "pitch": source.grid.pitch,

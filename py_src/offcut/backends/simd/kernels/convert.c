@@ -97,22 +97,23 @@ void quantize(const args *a, int ith, int nth) {
 //
 //   v = round(float * steps) = (coarse - 128) * 64 + (fine - 128),  96 <= fine <= 160
 //
-// so that a convolution reads two channels, one with weights 64 times the other's. coarse has the
-// channel's place in `out`, fine lies 4 channels on. |v| <= 8159, so coarse is at most 255. A zero
+// so that a convolution reads two channels, one with weights 64 times the other's. `out` is a single
+// plane: coarse channels are 0 to 3 of it, fine ones 4 to 7. |v| <= 8159, so coarse is at most 255. A zero
 // is 128 in both, in the border too. parameters: steps of each channel, twice.
 void quantize_finely(const args *a, int ith, int nth) {
     const convert_args *c = &a->op->convert;
-    const uint32_t *in = table_of(a, c->in), *out = table_of(a, c->out);
+    uint8_t *plane = a->memory + *table_of(a, c->out);
     const float *parameters = (const float *)(a->memory + c->parameters);
+    int channels = (int)*table_of(a, c->counts);
     f32x4 most = splat_f32(8159.0f);
     (void)ith;
-    require(c->channels <= 4);
+    require(c->planes == 1 && channels <= 4);
     for (share s; next_share(a, nth, &s);)
         for (int y = s.begin; y < s.end; y++) {
-            fill_border(a->memory + out[0], c->pitch, y, c->h, c->w, 128);
-            for (uint32_t channel = 0; channel < c->channels; channel++) {
-                const float *from = (const float *)(a->memory + in[channel]) + y * c->w;
-                uint8_t *to = a->memory + out[channel] + y * (int64_t)c->pitch;
+            fill_border(plane, c->pitch, y, c->h, c->w, 128);
+            for (int channel = 0; channel < channels; channel++) {
+                const float *from = float_row(a, c->in, channel, y, c->w);
+                uint8_t *to = plane + y * (int64_t)c->pitch + channel;
                 f32x4 steps = splat_f32(parameters[2 * channel]);
                 for (int x = 0; x < c->w; x++, to += CELL) {
                     f32x4 v = splat_f32(from[x]) * steps;
