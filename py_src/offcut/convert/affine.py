@@ -124,11 +124,12 @@ def _fold_into(
     x, w, *b = node.inputs
     old = weights[b[0]] if b else np.zeros(len(factor))
     if node.op == "Conv":
-        weights[f"{output}/w"] = weights[w] * factor.reshape(-1, 1, 1, 1)
+        scaled = weights[w] * factor.reshape(-1, 1, 1, 1)
     else:  # ConvTranspose: w is (c, o/group, kh, kw), its outputs grouped along c
         group = int(node.attributes.get("group", 1))  # type: ignore[arg-type]  # an int by its op
         c, per_group = weights[w].shape[:2]
         rows = np.repeat(factor.reshape(group, per_group), c // group, axis=0)  # (c, o/group)
-        weights[f"{output}/w"] = weights[w] * rows[:, :, None, None]
+        scaled = weights[w] * rows[:, :, None, None]
+    weights[f"{output}/w"] = scaled.astype(weights[w].dtype, copy=False)
     weights[f"{output}/b"] = old * factor + shift
     return replace(node, inputs=(x, f"{output}/w", f"{output}/b"), outputs=(output,))

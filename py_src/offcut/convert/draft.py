@@ -19,6 +19,8 @@ __all__ = ["Draft", "rebuilt"]
 class Draft:
     """A graph with float64 weights, so that no step's rounding hides in the next one's.
 
+    A model that is imported and not quantized gets by with float32: `trace` says which.
+
     statistics: per value, over the calibration photos; kept true by every step that changes a
     value. photos: those photos as network inputs (1, 3, h, w), when they are at hand. grids: what
     weights will be rounded to, a grid or the name of a scheme of floats; rounded: the weights as

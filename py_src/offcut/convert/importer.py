@@ -10,6 +10,8 @@ import math
 from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from offcut.backends import Checkpoint, no_checkpoint
 from offcut.card import ModelCard
 from offcut.container import Model
@@ -83,7 +85,7 @@ def _steps(
         check_source(data, card, name)
     yield 1
     wanted = [card.output.name]
-    draft = trace(model, size=card.input.size, outputs=wanted)
+    draft = trace(model, size=card.input.size, outputs=wanted, precision=np.float32)
     _check_map(draft, wanted[0])
     yield 2
     draft = fuse(draft, wanted)

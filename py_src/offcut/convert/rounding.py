@@ -194,6 +194,6 @@ def _kernel_sums(w: np.ndarray) -> np.ndarray:
 def stored_weights(draft: Draft) -> dict[str, QuantizedTensor]:
     """Return every weight as the model file stores it: rounded, or float32."""
     return {
-        name: draft.rounded.get(name) or float_tensor(array.astype(np.float32))
+        name: draft.rounded.get(name) or float_tensor(array)
         for name, array in draft.weights.items()
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -41,11 +42,16 @@ SPARE = ("BatchNormalization", "Dropout", "MaxPool")  # outputs after the first 
 
 
 def trace(
-    model: OnnxModel, *, size: tuple[int, int] | None = None, outputs: Sequence[str] = ()
+    model: OnnxModel,
+    *,
+    size: tuple[int, int] | None = None,
+    outputs: Sequence[str] = (),
+    precision: type[np.floating[Any]] = np.float64,
 ) -> Draft:
     """Return the IR of `model` for one image of `size` (height, width).
 
-    size: needed where the file leaves it open. outputs: the ones to keep, all when empty. Raises
+    size: needed where the file leaves it open. outputs: the ones to keep, all when empty.
+    precision: of the weights; float32 leaves those of a float32 file where they are. Raises
     UnsupportedOperatorError, which names every node that is not supported with its operator and
     opset, or ModelFormatError when the graph contradicts itself.
     """
@@ -66,7 +72,7 @@ def trace(
             raise ModelFormatError(f"output {output}: no node computes it from the image")
     graph = Graph(tuple(state.nodes), (name,), wanted, state.shapes)
     weights = {
-        key: np.asarray(state.constants[key], np.float64)
+        key: np.asarray(state.constants[key], precision)
         for key in graph.weight_names
         if key in state.constants
     }
