@@ -85,6 +85,13 @@ class Site:
         """Return an attribute of the ONNX node."""
         return self.node.attributes.get(name, default)
 
+    def axis(self, default: int) -> int:
+        """Return the attribute `axis`, counted from the front."""
+        rank, axis = len(self.shape()), int(self.get("axis", default))
+        if not -rank <= axis < rank:
+            raise ModelFormatError(f"{self.node}: axis {axis} of {rank}")
+        return axis % rank
+
     def axes(self, at: int = 1) -> tuple[int, ...]:
         """Return the axes that the attribute, or input `at` (newer opsets), names; sorted."""
         rank = len(self.shape())

@@ -15,7 +15,7 @@ __all__: list[str] = []  # filled into TRANSLATIONS by the decorators
 @translates("Concat")
 def concat(site: Site) -> list[Node]:
     """Copy, with the axis counted from the front."""
-    axis = int(site.get("axis", 1)) % len(site.shape())
+    axis = site.axis(1)
     return [site.make("Concat", *site.node.inputs, axis=axis)]
 
 
@@ -78,10 +78,10 @@ def pixel_shuffle(site: Site) -> list[Node]:
 def gather(site: Site) -> list[Node]:
     """Write the choice of one index as Slice and Reshape; others are not supported."""
     shape, indices = site.shape(), site.constant(1)
-    axis = int(site.get("axis", 0)) % len(shape)
+    axis = site.axis(0)
     if indices.size != 1:
         raise site.unsupported(f"gathers {indices.size} places of a computed value, expected one")
-    at, cut = int(indices.item()) % shape[axis], f"{site.output}/cut"
+    at, cut = range(shape[axis])[int(indices.item())], f"{site.output}/cut"
     ranges = {"starts": (at,), "ends": (at + 1,), "axes": (axis,), "steps": (1,)}
     rest = (*shape[:axis], *indices.shape, *shape[axis + 1 :])
     return [
@@ -110,7 +110,7 @@ def slice_(site: Site) -> list[Node]:
 @translates("Split")
 def split(site: Site) -> list[Node]:
     """Write one Slice for each part."""
-    axis = int(site.get("axis", 0)) % len(site.shape())
+    axis = site.axis(0)
     count, extent = len(site.node.outputs), site.shape()[axis]
     if site.has(1):
         sizes = site.constant(1).tolist()

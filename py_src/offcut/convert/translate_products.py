@@ -56,7 +56,7 @@ def gemm(site: Site) -> list[Node]:
 def softmax(site: Site) -> list[Node]:
     """Copy the axis. Before opset 13 all axes from it on were one, which only the last fits."""
     rank = len(site.shape())
-    axis = int(site.get("axis", -1 if site.opset >= 13 else 1)) % rank
+    axis = site.axis(-1 if site.opset >= 13 else 1)
     tail = site.shape()[axis + 1 :]
     if site.opset < 13 and any(extent != 1 for extent in tail):
         raise site.unsupported(f"axis {axis} of {rank} means several axes before opset 13")

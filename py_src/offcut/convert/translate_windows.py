@@ -59,7 +59,7 @@ def _transposed_pads(
     for axis in (0, 1):
         whole = strides[axis] * (size[axis] - 1) + extra[axis]
         total = whole + (kernel[axis] - 1) * dilations[axis] + 1 - wanted[axis]
-        begin = total - total // 2 if auto == "SAME_LOWER" else total // 2
+        begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
         cuts.append((begin, total - begin))
     return _four(site, [cuts[0][0], cuts[1][0], cuts[0][1], cuts[1][1]])
 
