@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from offcut.convert.fold import FOLDS
+from offcut.convert.translate import TRANSLATIONS
 from tests.convert.builder import INPUT
 from tests.convert.test_networks import converted, in_onnxruntime, run
 
@@ -95,6 +99,7 @@ SPELLINGS = [
     S("Identity"),
     S("Dropout"),
     S("Cast", [], {"to": TensorProto.FLOAT}),
+    S("Concat", [kernel(1, 3, 7, 10)], {"axis": -3}),
     S("Transpose", [], {"perm": [0, 3, 1, 2]}),
     S("Transpose"),
     S("Flatten", [], {"axis": 2}),
@@ -198,3 +203,14 @@ def test_operator_gives_what_onnxruntime_gives(spelling: Spelling) -> None:
     want = in_onnxruntime(model, x)
     assert got.shape == want.shape
     assert abs(got - want).max() <= CLOSE * abs(want).max()
+
+
+def test_every_translation_is_tried_here_or_beside() -> None:
+    quantized = {"QuantizeLinear", "DequantizeLinear"}  # in test_quantized.py
+    assert set(TRANSLATIONS) - quantized <= {spelling.op for spelling in SPELLINGS}
+
+
+def test_every_operator_is_in_the_docs() -> None:
+    page = Path(__file__).parents[2] / "docs" / "models-of-your-own.md"
+    listed = set(re.findall(r"`([A-Z]\w+)`", page.read_text()))
+    assert set(TRANSLATIONS) | set(FOLDS) <= listed

@@ -11,12 +11,16 @@ import numpy as np
 from PIL import Image
 
 from offcut import card, container
+from offcut.convert.fuse import fuse
+from offcut.convert.identify import Wishes, identify
 from offcut.convert.onnx_reader import read_onnx
+from offcut.convert.trace import trace
 from offcut.download import read_index
 from offcut.errors import OffcutError
 from offcut.imaging import files, sniff
 from tests import tiny
 from tests.fuzz.mutate import mutate_container, mutate_json
+from tests.fuzz.mutate_onnx import mutate_onnx
 
 Seeds = Callable[[], Iterator[bytes]]
 
@@ -69,6 +73,43 @@ def _onnx_seeds() -> Iterator[bytes]:
         yield model.SerializeToString()
 
 
+def _import(data: bytes) -> None:
+    model = read_onnx(data, "model.onnx")
+    card = identify("model", model, Wishes(like="u2net"))
+    fuse(trace(model, size=card.input.size, outputs=[card.output.name]), [card.output.name])
+
+
+def _import_seeds() -> Iterator[bytes]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    rows = {"w": np.ones((2, 3, 3, 3), "f4"), "s": np.array(0.1, "f4"), "b": np.ones(2, "f4")}
+    rows |= {"i": np.array([2, 3]), "o": np.array([1, 1, 2, 2], "f4")}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["d"]),
+        helper.make_node("Conv", ["d", "w"], ["a"], auto_pad="SAME_UPPER", strides=[2, 2]),
+        helper.make_node("BatchNormalization", ["a", "b", "b", "b", "b"], ["n"]),
+        helper.make_node("Resize", ["n", "", "o"], ["r"], mode="linear"),
+        helper.make_node("InstanceNormalization", ["r", "b", "b"], ["f"]),
+        helper.make_node("Shape", ["x"], ["h"]),
+        helper.make_node("Gather", ["h", "i"], ["g"]),
+        helper.make_node("ReduceMean", ["f"], ["m"], axes=[1]),
+        helper.make_node("Clip", ["m"], ["c"]),
+        helper.make_node("Unsqueeze", ["c", "i"], ["u"]),
+        helper.make_node("Reshape", ["u", "g"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "wide",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [8, 8])],
+        [numpy_helper.from_array(values, name) for name, values in rows.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    yield model.SerializeToString()
+    yield from _onnx_seeds()
+
+
 def _image_seeds() -> Iterator[bytes]:
     picture = Image.fromarray(tiny.photo(12, 10))
     exif = Image.Exif()
@@ -113,6 +154,12 @@ TARGETS: dict[str, Target] = {
         lambda data: read_onnx(data, "model.onnx"),
         _onnx_seeds,
         words=(b"Conv", b"Constant", b"value", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+    ),
+    "import": Target(
+        _import,
+        _import_seeds,
+        mutate_onnx,
+        words=(b"Tile", b"Expand", b"Range", b"Concat", b"Where", b"pads", b"axes", b"scales"),
     ),
     "header": Target(_look, _image_seeds, words=(b"IHDR", b"Exif\0\0")),
     "image": Target(lambda data: files.decode(data, "photo"), _image_seeds),
