@@ -13,6 +13,14 @@ import { Failure } from "./failure.js";
  * @property {string} backend
  * @property {number} threads
  * @property {Record<string, string>} notes why better backends or more threads are not used
+ * @property {Level[]} levels the models that can be chosen
+ */
+/**
+ * @typedef {object} Level
+ * @property {string} name
+ * @property {number} bytes
+ * @property {string} card the model card's address, "" when there is none
+ * @property {{mae: number, iou: number, worst_iou: number, photos: number} | null} quality
  */
 /**
  * @typedef {object} Cutout What `remove` answers.
@@ -83,6 +91,21 @@ export class Engine {
     const bridge = await this.#whenReady(new AbortController().signal);
     const info = await bridge.call("use_model", { file, name: file.name }, options);
     this.#brought = file;
+    this.listeners.onReady(info);
+  }
+
+  /**
+   * Use another of the bundle's models for the photos after this; on failure the former one stays.
+   * @param {string} name
+   * @param {{progress: (progress: Progress) => void}} options
+   * @returns {Promise<void>} rejects with a Failure
+   */
+  async useLevel(name, options) {
+    const bridge = await this.#whenReady(new AbortController().signal);
+    const choice = { ...this.choice, model: name };
+    const info = await bridge.call("open_model", choice, options);
+    this.choice = choice; // a new worker opens it too
+    this.#brought = null;
     this.listeners.onReady(info);
   }
 

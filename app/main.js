@@ -6,6 +6,7 @@ import { closeWaysOut } from "./confinement.js";
 import { Engine } from "./engine.js";
 import { Evidence } from "./evidence.js";
 import { watchIntake } from "./intake.js";
+import { watchLevels } from "./levels.js";
 import { Models, isModel } from "./models.js";
 import { Offline } from "./offline.js";
 import { Photos } from "./photos.js";
@@ -66,6 +67,7 @@ const engine = new Engine(choice, {
   async onReady(info) {
     await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
     known.info = info;
+    drawLevels(info);
     evidence.ready();
     show();
   },
@@ -79,6 +81,10 @@ const engine = new Engine(choice, {
 
 const photos = new Photos(engine, show);
 const models = new Models(engine, show, showMishap);
+const drawLevels = watchLevels((name) => {
+  known.mishap = null;
+  models.choose(name);
+});
 
 /** @param {Failure} mishap */
 function showMishap(mishap) {

@@ -1,4 +1,4 @@
-// Models that the visitor brings: .onnx and .safetensors files, dropped or picked like photos.
+// Which model is used: one of the bundle's, or a file that the visitor brings (.onnx, .safetensors).
 
 import { Failure } from "./failure.js";
 
@@ -9,7 +9,7 @@ import { Failure } from "./failure.js";
 export const isModel = (file) => /\.(onnx|safetensors)$/i.test(file.name);
 
 export class Models {
-  /** The file that is being read, and how far. @type {{file: File, progress: Progress | null} | null} */
+  /** What is being opened, and how far. @type {{name: string, progress: Progress | null} | null} */
   work = null;
 
   /**
@@ -31,11 +31,24 @@ export class Models {
       return this.onFailure(new Failure("ModelFormatError", text, "choose one file"));
     }
     const [file] = files;
-    const work = { file, progress: /** @type {Progress | null} */ (null) };
+    await this.#open(file.name, (options) => this.engine.useModel(file, options));
+  }
+
+  /** Use one of the bundle's models for the photos that come after. @param {string} name */
+  async choose(name) {
+    if (!this.work) await this.#open(name, (options) => this.engine.useLevel(name, options));
+  }
+
+  /**
+   * @param {string} name
+   * @param {(options: {progress: (progress: Progress) => void}) => Promise<void>} opening
+   */
+  async #open(name, opening) {
+    const work = { name, progress: /** @type {Progress | null} */ (null) };
     this.work = work;
     this.onChange();
     try {
-      await this.engine.useModel(file, {
+      await opening({
         progress: (progress) => {
           work.progress = progress;
           this.onChange();
@@ -45,7 +58,7 @@ export class Models {
       this.onChange();
     } catch (error) {
       this.work = null;
-      this.onFailure(Failure.of(error, file.name));
+      this.onFailure(Failure.of(error, name));
     }
   }
 }

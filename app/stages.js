@@ -13,8 +13,9 @@ const BOOT = {
   compile: { text: "Preparing the model", from: 0.97, to: 1 },
 };
 
-/** Stages of a model that the visitor brings, from `use_model`. @type {Record<string, Row>} */
+/** Stages of another model, from `use_model` and `open_model`. @type {Record<string, Row>} */
 const MODEL = {
+  model: { text: "Loading", from: 0, to: 0.6 },
   convert: { text: "Reading", from: 0, to: 0.6 },
   compile: { text: "Preparing", from: 0.6, to: 1 },
 };
@@ -32,10 +33,10 @@ const PHOTO = {
 /** @param {Progress} progress */
 export const describeBoot = (progress) => describe(BOOT, progress);
 
-/** @param {{file: File, progress: Progress | null}} work */
-export function describeModel({ file, progress }) {
+/** @param {{name: string, progress: Progress | null}} work */
+export function describeModel({ name, progress }) {
   const { text, fraction } = progress ? describe(MODEL, progress) : { text: "Reading", fraction: 0 };
-  return { text: `${text} ${file.name}`, fraction };
+  return { text: `${text} ${name}`, fraction };
 }
 
 /** @param {Progress} progress */

@@ -4,7 +4,8 @@ A bundle's models/index.json says what there is:
 
     {"default": "u2netp-int8",
      "models": {"u2netp-int8": {"file", "bytes", "sha256", "title", "licence",
-                                "parts": [sha256 of each 1 MiB, the last one shorter]}}}
+                                "parts": [sha256 of each 1 MiB, the last one shorter],
+                                "card", "quality": {"mae", "iou", "worst_iou", "photos"}}}}
 
 Parts are asked for with Range and written one after another to `<sha256>.part`; a later call
 starts where the verified bytes end. A server that ignores Range sends the whole file, which is
@@ -22,7 +23,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +63,8 @@ class Entry:
     parts: tuple[str, ...]  # sha256 of each PART_BYTES
     title: str = ""
     licence: str = ""
+    card: str = ""  # the model card's address, from the bundle's; "" when there is none
+    quality: Mapping[str, float] = field(default_factory=dict)  # to float32: mae, iou, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +230,15 @@ def _entry(name: str, row: Mapping[str, Any]) -> Entry:
         parts=tuple(map(str, row["parts"])),
         title=str(row.get("title", name)),
         licence=str(row.get("licence", "unknown")),
+        card=str(row.get("card", "")),
+        quality={str(key): float(value) for key, value in row.get("quality", {}).items()},
     )
     if (
         type(entry.bytes) is not int
         or len(entry.parts) != -(-entry.bytes // PART_BYTES)
         or not re.fullmatch(r"\w[\w.-]*", entry.file)
         or not re.fullmatch("[0-9a-f]{64}", entry.sha256)
+        or not re.fullmatch(r"(models/\w[\w.-]*)?", entry.card)
     ):
         raise ValueError(f"{name} misstates its parts or its file")
     return entry

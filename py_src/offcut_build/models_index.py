@@ -3,10 +3,11 @@
     {"default": "u2netp-int8",
      "models": {"u2netp-int8": {"file", "bytes", "sha256", "title", "licence",
                                 "parts": [sha256 of each MiB of the file, the last may be short],
-                                "quality": {"mae", "iou", "worst_iou", "photos"}}}}
+                                "card", "quality": {"mae", "iou", "worst_iou", "photos"}}}}
 
-"quality" is how far the alpha map is from the float32 network's, as models/quality.json has it; it
-is left out for a file that was not measured since it was made.
+"card" is the address of models/<card's name>.md, what people should know of the model, "" when
+there is none. "quality" is how far the alpha map is from the float32 network's, as
+models/quality.json has it; it is left out for a file that was not measured since it was made.
 
 It is made from the cards in models/*.toml; a model is "<card's name>-<variant>", its file is
 beside the index. A file that is not what its card says stops the build.
@@ -44,7 +45,7 @@ def cards(tree: Tree) -> list[dict[str, Any]]:
 
 
 def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:
-    """Return the index as JSON, and the model files it names.
+    """Return the index as JSON, and the files it names: weights, and cards for people.
 
     default: name of the card whose default variant is the default model.
     """
@@ -53,12 +54,16 @@ def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:
     known = quality.read(tree)
     chosen = ""
     for card in cards(tree):
+        page = tree.models / f"{card.get('name')}.md"
         try:
             for variant, row in card.get("variants", {}).items():
                 data = _read(tree.models / row["file"], row)
                 files[row["file"]] = data
                 name = f"{card['name']}-{variant}"
                 models[name] = _entry(card, row, data) | _measured(known, name, row["sha256"])
+                models[name]["card"] = f"models/{page.name}" if page.exists() else ""
+            if page.exists():
+                files[page.name] = page.read_bytes()
             if card["name"] == default:
                 chosen = f"{card['name']}-{card['default']}"
         except (KeyError, TypeError) as error:

@@ -20,7 +20,7 @@ from pyodide.ffi import to_js
 from offcut import container
 from offcut.backends.simd import library_js
 from offcut.container import Model
-from offcut.download import fetch_index, fetch_model
+from offcut.download import Entry, Index, fetch_index, fetch_model
 from offcut.errors import BackendError, Cancelled, OffcutError
 from offcut.pipeline import Options, cut_out
 from offcut.session import Session, open_session
@@ -45,6 +45,7 @@ class Service:
     kernels: Any = None  # app/kernels.js's Kernels, null where there are none
     keep: Callable[[str, Any], None] | None = None  # store a verified file for the next visit
     session: Session | None = None
+    index: Index | None = None  # of the bundle's models
     choice: Mapping[str, Any] = field(default_factory=dict)  # backend and threads, as asked for
     cancelled: set[int] = field(default_factory=set)
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -119,6 +120,7 @@ async def open_model(service: Service, params: Mapping[str, Any], report: Report
     """Download and compile a model. params: model, backend, threads; "" leaves it to us."""
     threads = _thread_count(params.get("threads"))
     index = await fetch_index(service.root + "models/index.json")
+    service.index = index
     entry = index.find(str(params.get("model") or ""))
     report.unit = "bytes"
 
@@ -176,7 +178,8 @@ async def _open(service: Service, model: Model, name: str) -> None:
 
 @method
 async def info(service: Service, params: Mapping[str, Any], report: Report) -> Any:
-    """Return what runs: model, title, backend, threads; and notes, why it is nothing better."""
+    """Return what runs: model, title, backend, threads; notes, why it is nothing better; levels,
+    the bundle's models with bytes, card and quality."""
     session = _session(service)
     return {
         "model": session.name,
@@ -184,6 +187,9 @@ async def info(service: Service, params: Mapping[str, Any], report: Report) -> A
         "backend": session.backend,
         "threads": session.threads,
         "notes": _notes(session),
+        "levels": [_level(entry) for entry in service.index.models.values()]
+        if service.index
+        else [],
     }
 
 
@@ -212,6 +218,11 @@ async def remove(service: Service, params: Mapping[str, Any], report: Report) ->
         "height": result.shape[0],
         "milliseconds": spent | {"encode": (time.perf_counter() - composed) * 1e3},
     }
+
+
+def _level(entry: Entry) -> dict[str, Any]:
+    quality = dict(entry.quality) or None
+    return {"name": entry.name, "bytes": entry.bytes, "card": entry.card, "quality": quality}
 
 
 def _session(service: Service) -> Session:
