@@ -5,8 +5,8 @@
                                 "parts": [sha256 of each MiB of the file, the last may be short],
                                 "card", "quality": {"mae", "iou", "worst_iou", "photos"}}}}
 
-"card" is the address of models/<card's name>.md, what people should know of the model, "" when
-there is none. "quality" is how far the alpha map is from the float32 network's, as
+"card" is the address of models/<card's name>.md, what people should know of the model; left out
+when there is none. "quality" is how far the alpha map is from the float32 network's, as
 models/quality.json has it; it is left out for a file that was not measured since it was made.
 
 It is made from the cards in models/*.toml; a model is "<card's name>-<variant>", its file is
@@ -61,7 +61,8 @@ def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:
                 files[row["file"]] = data
                 name = f"{card['name']}-{variant}"
                 models[name] = _entry(card, row, data) | _measured(known, name, row["sha256"])
-                models[name]["card"] = f"models/{page.name}" if page.exists() else ""
+                if page.exists():
+                    models[name]["card"] = f"models/{page.name}"
             if page.exists():
                 files[page.name] = page.read_bytes()
             if card["name"] == default:
