@@ -131,15 +131,6 @@ class Value:
         return tuple(lanes)
 
     @property
-    def channel_places(self) -> tuple[Place, ...]:
-        """The place of each channel's first byte."""
-        return tuple(
-            (plane.place[0], plane.place[1] + i)
-            for plane in self.planes
-            for i in range(plane.channels)
-        )
-
-    @property
     def counts(self) -> bytes:
         """The number of channels in each plane, u32 [planes]."""
         return b"".join(plane.channels.to_bytes(4, "little") for plane in self.planes)

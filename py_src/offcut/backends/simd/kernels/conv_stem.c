@@ -44,7 +44,7 @@ static void quantize_row(const args *a, const conv_args *c, int from_y, int widt
 // columns i16 [depth][n][8] of output pixels x, ..., x + n - 1. An output's inputs of one kernel row
 // lie side by side in the quantized row; they are copied in pairs, an odd one with its neighbour,
 // which meets a zero weight.
-INLINE void gather_rows(const conv_args *c, int width, int depth, int y, int x, const int n,
+INLINE void gather_rows(const conv_args *c, int width, int depth, int y, int x, int n,
                         const int16_t *rows, int16_t *columns) {
     int channels = (int)c->channels_in, step = c->stride_w * channels;
     int pairs = (c->kernel_w * channels + 1) / 2, at = 0;
@@ -78,10 +78,7 @@ void conv_stem(const args *a, int ith, int nth) {
                              w.rows + next % stem_rows(c) * width * (int)c->channels_in);
             for (int x = 0, n; x < c->w_out; x += n) {
                 n = next_group(c->w_out - x);
-                if (n == GROUP)
-                    gather_rows(c, width, depth, y, x, GROUP, w.rows, w.columns);
-                else
-                    gather_rows(c, width, depth, y, x, n, w.rows, w.columns);
+                gather_rows(c, width, depth, y, x, n, w.rows, w.columns);
                 multiply_pixels(a, c, 0, depth, y, x, n, &w);
             }
             if (!c->floats) fill_borders(a, c, y, y + 1);

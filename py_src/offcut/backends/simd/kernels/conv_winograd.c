@@ -91,15 +91,16 @@ INLINE void collect_column(half_done tile, int x, const floats bias[HALVES], pix
 // columns at a time. All 16 pixels are written: what lies beyond the output is border, which is
 // filled later.
 INLINE void write_tile(const conv_args *c, uint8_t *to, half_done tile, const floats bias[HALVES],
-                       const extension *e, const int with_residual) {
+                       const extension *e) {
     for (int i = 0; i < 4; i += 2, to += 2 * CELL) {
         i16x8 steps[2][4];
         UNROLL for (int side = 0; side < 2; side++) {
             pixel p[4];
             collect_column(tile, i + side, bias, p);
-            UNROLL for (int row = 0; row < 4; row++)
-                steps[side][row] =
-                    rounded(with_residual ? add_residual(c, e, row, i + side, p[row]) : p[row]);
+            if (e->residual)
+                UNROLL for (int row = 0; row < 4; row++)
+                    p[row] = add_residual(c, e, row, i + side, p[row]);
+            UNROLL for (int row = 0; row < 4; row++) steps[side][row] = rounded(p[row]);
         }
         UNROLL for (int row = 0; row < 4; row++)
             store_halves(to + row * c->pitch_out, to + row * c->pitch_out + CELL,
@@ -139,10 +140,8 @@ static void write_tiles(const args *a, const conv_args *c, int block, int y, int
         __builtin_memcpy(bias, bias_of(a, c, block, y, x), sizeof bias);
         if (!c->plain || (c->row_runs && !is_even(a, c, y, x)))
             finish_tile(a, c, block, y, x, to, done, &e);
-        else if (e.residual)
-            write_tile(c, to, done, bias, &e, 1);
         else
-            write_tile(c, to, done, bias, &e, 0);
+            write_tile(c, to, done, bias, &e);
     }
 }
 

@@ -79,39 +79,36 @@ INLINE void multiply_pair(const int16_t *a, const int16_t *w, const int n, sums8
     UNROLL for (int i = 0; i < n; i++) add_products(&sums[i], pairs, a + i * 8);
 }
 
-INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, const int n,
+// m of the n columns, from the first one at `a` on.
+INLINE void multiply_columns(const int16_t *a, int n, const int16_t *w, int blocks, const int m,
                              int32_t *out) {
     sums8 sums[GROUP] = {0};
     for (int block = 0; block < blocks; block++) {
         KEEP_POINTERS(a, w);
-        if (n == GROUP)
-            UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, n, sums);
+        if (m == GROUP)
+            UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, m, sums);
         else  // seldom, and four times as much code
-            for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, n, sums);
+            for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, m, sums);
         a += n * 8;
         w += 64;
     }
-    UNROLL for (int i = 0; i < n; i++) store_sums(out + i * 8, sums[i]);
+    UNROLL for (int i = 0; i < m; i++) store_sums(out + i * 8, sums[i]);
 }
 
-INLINE void multiply_repeat(const int16_t *a, int step, const int16_t *w, int blocks, const int n,
-                            int32_t *out, int repeat) {
-    for (int i = 0; i < repeat; i++, a += step, w += blocks * 64, out += GROUP * 8)
-        multiply_columns(a, w, blocks, n, out);
+static void multiply_some(const int16_t *a, int n, const int16_t *w, int blocks, int32_t *out) {
+    int i = 0;
+#if defined(__AVX2__)
+    for (; i + 5 <= n; i += 5) multiply_columns(a + i * 8, n, w, blocks, 5, out + i * 8);
+#endif
+    for (; i + 2 <= n; i += 2) multiply_columns(a + i * 8, n, w, blocks, 2, out + i * 8);
+    if (i < n) multiply_columns(a + i * 8, n, w, blocks, 1, out + i * 8);
 }
 
 void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int n, int32_t *out,
               int repeat) {
-    switch (n) {
-#define CASE(n)                                                                                    \
-    case n:                                                                                        \
-        multiply_repeat(a, step, w, blocks, n, out, repeat);                                       \
-        return;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5)
-#if defined(__AVX2__)
-        CASE(6) CASE(7) CASE(8) CASE(9) CASE(10)
-#endif
-#undef CASE
-    default: __builtin_trap();
-    }
+    for (int i = 0; i < repeat; i++, a += step, w += blocks * 64, out += GROUP * 8)
+        if (n == GROUP)
+            multiply_columns(a, GROUP, w, blocks, GROUP, out);
+        else
+            multiply_some(a, n, w, blocks, out);
 }
