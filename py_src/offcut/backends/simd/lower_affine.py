@@ -7,7 +7,7 @@ from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.values import Quantization, Value
 from offcut.graph import Node
 
-__all__ = ["emit_affine", "emit_limits"]
+__all__ = ["emit_affine", "emit_limits", "emit_normalization"]
 
 
 def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float) -> None:
@@ -35,6 +35,28 @@ def emit_affine(lw: Lowering, node: Node, source: Value, other: Value, steps: Qu
     _emit(lw, node, source, steps, args, (other,))
 
 
+def emit_normalization(
+    lw: Lowering,
+    node: Node,
+    source: Value,
+    parts: list[Value],
+    epsilon: float,
+    steps: Quantization,
+) -> None:
+    """Emit an InstanceNormalization; parts: scale and bias, floats of one number per channel."""
+    q = source.uniform
+    assert q is not None
+    args: dict[str, Argument] = {
+        "factors": Table(parts[0].places),
+        "terms": Table(parts[1].places),
+        "scale": q.scale,
+        "offset": epsilon,
+        "steps": 1.0 / steps.scale,
+        "zero": float(steps.zero),
+    }
+    _emit(lw, node, source, steps, args, tuple(parts), kernel="normalize_u8")
+
+
 def _emit(
     lw: Lowering,
     node: Node,
@@ -42,6 +64,8 @@ def _emit(
     steps: Quantization,
     args: dict[str, Argument],
     others: tuple[Value, ...],
+    *,
+    kernel: str = "affine_u8",
 ) -> None:
     grid = source.grid
     out = lw.draft.u8_planes([(plane.channels, steps) for plane in source.planes], grid)
@@ -56,5 +80,6 @@ def _emit(
         "pitch_out": grid.pitch,
         "border": steps.zero,
     }
-    lw.emit("affine_u8", grid.height, args, (source, out, *others), name=node.name)
+    units = grid.height if kernel == "affine_u8" else len(source.planes)
+    lw.emit(kernel, units, args, (source, out, *others), name=node.name)
     lw.u8[node.name] = out

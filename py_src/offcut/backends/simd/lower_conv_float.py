@@ -17,6 +17,7 @@ __all__ = ["ACTIVATIONS", "emit_float", "lower_conv_transpose", "lower_gemm"]
 
 ACTIVATIONS = {"": 0, "Relu": 1, "Relu6": 2, "HardSwish": 3, "Sigmoid": 4}  # kernels/activation.h
 TILE = 4  # output channels that a product of floats takes at a time (float.h)
+WIDTHS = {"conv_float_windows": 1, "conv_float_pixel": 32}  # in other kernels
 TAPS = 36
 QUAD = 16  # outputs of a row that Winograd takes at a time: four floats per tap
 QUADS = 4  # a panel is a multiple of this, whatever the build's vectors hold
@@ -72,6 +73,8 @@ def _emit(
     units = shape.o * shape.grid.height
     if kernel == "conv_float_winograd":
         units = -(-_quads(shape) // panel)
+    elif kernel == "conv_float_pixel":
+        units = -(-shape.o // WIDTHS[kernel])
     elif kernel == "conv_float":
         shape = _flattened(shape)
         units = -(-shape.grid.height * shape.grid.width // panel)
@@ -96,6 +99,8 @@ def _kernel(shape: Shape) -> tuple[str, int, int]:
     if shape.per_group == 1 or shape.o // shape.groups < TILE:
         along = shape.kernel[1], shape.strides[1], shape.dilations[1], shape.pads[1]
         return "conv_float_windows", 0, windows_scratch(shape.grid.width, *along)
+    if shape.groups == shape.taps == shape.grid.height * shape.grid.width == 1:
+        return "conv_float_pixel", 0, shape.per_group * 4
     if _suits_winograd(shape):
         panel = min(QUADS * max(1, COLUMNS_BYTES // (TAPS * shape.per_group * 64)), 16)
         block = min(-(-shape.o // TILE) * TILE, 64)
@@ -132,7 +137,7 @@ def _flattened(shape: Shape) -> Shape:
 def _pack(lw: Lowering, shape: Shape, kernel: str, weights: Weights) -> Argument:
     """Add the packing of the weights (o, per_group, kh, kw); return where they will be."""
     depth, outputs = shape.per_group * shape.taps, shape.o // shape.groups
-    width = 1 if kernel == "conv_float_windows" else TILE
+    width = WIDTHS.get(kernel, TILE)
     tiles = -(-outputs // width)
     count, name = shape.groups * tiles * depth * width, "pack_float"
     if kernel == "conv_float_winograd":

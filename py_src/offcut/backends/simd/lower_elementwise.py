@@ -146,11 +146,11 @@ def _same_planes(a: Value, b: Value) -> bool:
 
 
 def _emit_add(lw: Lowering, node: Node, a: Value, b: Value, steps: Quantization) -> None:
-    """Fixed point with as many fraction bits as keep the scales below 2^15 (see add.c)."""
+    """Fixed point with as many fraction bits, at most 14, as keep scales below 2^15: see add.c."""
     qa, qb = a.uniform, b.uniform
     assert qa is not None and qb is not None
     ratios = (qa.scale / steps.scale, qb.scale / steps.scale)
-    shift = 20
+    shift = 14
     while shift > 0 and max(ratios) * (1 << shift) >= 32767:
         shift -= 1
     scales = [min(round(ratio * (1 << shift)), 32767) for ratio in ratios]

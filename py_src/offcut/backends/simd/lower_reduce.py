@@ -7,6 +7,7 @@ import numpy as np
 from offcut.backends.simd.attributes import integer
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
+from offcut.backends.simd.lower_affine import emit_normalization
 from offcut.backends.simd.values import Grid, Quantization, Value
 from offcut.graph import Node
 
@@ -67,11 +68,22 @@ def _emit_u8(lw: Lowering, node: Node, source: Value, q: Quantization) -> None:
 def lower_instance_normalization(lw: Lowering, node: Node) -> str:
     """Emit an InstanceNormalization with constant scale and bias."""
     weights = [lw.model.weights.get(name) for name in node.inputs[1:]]
-    source = lw.as_floats(node.inputs[0])
-    if source is None or not all(weights):
-        return "InstanceNormalization needs batch 1 and constant parameters"
+    if not all(weights):
+        return "InstanceNormalization needs constant parameters"
     epsilon = node.attributes.get("epsilon", 1e-5)
     assert isinstance(epsilon, int | float)
+    planes, steps = lw.u8.get(node.inputs[0]), lw.range_of(node.name)
+    if planes and planes.uniform and steps:
+        parts = [
+            lw.draft.constant_value(weight.decode(), planes.channels, Grid(1, 1))
+            for weight in weights
+            if weight
+        ]
+        emit_normalization(lw, node, planes, parts, epsilon, steps)
+        return ""
+    source = lw.as_floats(node.inputs[0])
+    if source is None:
+        return f"{node.inputs[0]} cannot be stored as floats"
     out = lw.draft.float_value(source.channels, source.grid)
     parameters = np.stack([weight.decode() for weight in weights if weight], axis=1)
     args: dict[str, Argument] = {

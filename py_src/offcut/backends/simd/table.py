@@ -80,6 +80,8 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
     "conv_depthwise": "conv",
     "affine_u8": "affine",
     "reduce_u8": "affine",
+    "normalize_u8": "affine",
+    "conv_float_pixel": "float_conv",
 }
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}
 

@@ -34,13 +34,15 @@ INLINE void sum_taps(const uint8_t *cell, const int32_t *offsets, const int16_t 
 // Sums to u8: scale and bias are in u8 steps, unless there is an activation to apply first.
 INLINE void write_sums(const conv_args *c, const i32x4 sums[4], const float *scales,
                        const float *bias, uint8_t *to) {
+    f32x4 v[4];
     i32x4 rounded[4];
-    UNROLL for (int i = 0; i < 4; i++) {
-        f32x4 v = float_of(sums[i]) * load_f32x4(scales + 4 * i) + load_f32x4(bias + 4 * i);
-        if (c->activation)
-            v = activate(v, c->activation) * splat_f32(c->steps) + splat_f32(c->zero);
-        rounded[i] = round_f32(max_f32(min_f32(v, splat_f32(255.0f)), splat_f32(0.0f)));
-    }
+    UNROLL for (int i = 0; i < 4; i++)
+        v[i] = float_of(sums[i]) * load_f32x4(scales + 4 * i) + load_f32x4(bias + 4 * i);
+    if (c->activation)
+        for (int i = 0; i < 4; i++)
+            v[i] = activate_other(v[i], c->activation) * splat_f32(c->steps) + splat_f32(c->zero);
+    UNROLL for (int i = 0; i < 4; i++)
+        rounded[i] = round_f32(max_f32(min_f32(v[i], splat_f32(255.0f)), splat_f32(0.0f)));
     store_u8x16(to, narrow_i16(narrow_i32(rounded[0], rounded[1]),
                                narrow_i32(rounded[2], rounded[3])));
 }

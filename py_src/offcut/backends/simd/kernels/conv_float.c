@@ -12,6 +12,8 @@
 // is read. Inputs of an output are ordered [channel][kernel_h][kernel_w].
 #include "float.h"
 
+enum { MANY = 32 };  // outputs that a single pixel takes at a time
+
 void multiply_floats(const float *x, int step, const float *w, int depth, int groups, float *sums) {
     for (int group = 0; group < groups; group++, x += step, sums += PIXELS) {
         f32x8 s[TILE][PIXELS / 8] = {0};
@@ -107,34 +109,17 @@ static void gather(const args *a, const float_conv_args *c, int group, int at, i
     }
 }
 
-// The sums of a single pixel for n tiles, at most FEW, in the same order as multiply_floats; the
-// pixel is one of PIXELS in each column. Additions of one tile wait for each other, so several go
-// side by side.
-enum { FEW = 4 };
-INLINE void multiply_pixel(const float *x, const float *w, int depth, const int n, float *sums) {
-    f32x4 s[FEW] = {0};
-    for (int k = 0; k < depth; k++)
-        UNROLL for (int i = 0; i < n; i++)
-            s[i] += splat_f32(x[k * PIXELS]) * load_f32x4(w + (i * depth + k) * TILE);
-    UNROLL for (int i = 0; i < n; i++) store_f32x4(sums + i * TILE, s[i]);
-}
-
 // All outputs of one group of channels for n pixels from `at` on.
 static void multiply_panel(const args *a, const float_conv_args *c, int group, int depth, int at,
                            int n, const float *columns, float *sums) {
     int outputs = (int)c->channels_out, tiles = (outputs + TILE - 1) / TILE;
-    int columns_of = (n + PIXELS - 1) / PIXELS, stride = n == 1 ? 1 : columns_of * PIXELS;
+    int columns_of = (n + PIXELS - 1) / PIXELS;
     const float *w = (const float *)(a->memory + c->weights) + (int64_t)group * tiles * depth * TILE;
-    for (int tile = 0, taken = 1; tile < tiles; tile += taken, w += taken * depth * TILE) {
-        taken = n == 1 && tile + FEW <= tiles ? FEW : 1;
-        if (taken == FEW)
-            multiply_pixel(columns, w, depth, FEW, sums);
-        else if (n == 1)
-            multiply_pixel(columns, w, depth, 1, sums);
-        else
-            multiply_floats(columns, depth * PIXELS, w, depth, columns_of, sums);
-        for (int o = 0; o < taken * TILE && tile * TILE + o < outputs; o++)
-            finish_floats(a, c, group * outputs + tile * TILE + o, at, n, sums + o * stride);
+    for (int tile = 0; tile < tiles; tile++, w += depth * TILE) {
+        multiply_floats(columns, depth * PIXELS, w, depth, columns_of, sums);
+        for (int o = 0; o < TILE && tile * TILE + o < outputs; o++)
+            finish_floats(a, c, group * outputs + tile * TILE + o, at, n,
+                          sums + o * columns_of * PIXELS);
     }
 }
 
@@ -153,6 +138,27 @@ void conv_float(const args *a, int ith, int nth) {
                 gather(a, c, group, at, n, columns);
                 multiply_panel(a, c, group, depth, at, n, columns, sums);
             }
+        }
+}
+
+// A 1x1 kernel on a single pixel: a vector times a matrix f32 [tiles of 32 outputs][channels_in][32].
+// A piece of work is a tile; scratch holds the inputs.
+void conv_float_pixel(const args *a, int ith, int nth) {
+    const float_conv_args *c = &a->op->float_conv;
+    int depth = (int)c->channels_in, outputs = (int)c->channels_out;
+    float *x = (float *)a->scratch, sums[MANY];
+    (void)ith;
+    for (int k = 0; k < depth; k++) x[k] = *channel_of(a, c->in, k);
+    for (share s; next_share(a, nth, &s);)
+        for (int tile = s.begin; tile < s.end; tile++) {
+            const float *w = (const float *)(a->memory + c->weights) + (int64_t)tile * depth * MANY;
+            f32x4 v[MANY / 4] = {0};
+            for (int k = 0; k < depth; k++, w += MANY)
+                UNROLL for (int i = 0; i < MANY / 4; i++)
+                    v[i] += splat_f32(x[k]) * load_f32x4(w + 4 * i);
+            UNROLL for (int i = 0; i < MANY / 4; i++) store_f32x4(sums + 4 * i, v[i]);
+            for (int o = 0; o < MANY && tile * MANY + o < outputs; o++)
+                finish_floats(a, c, tile * MANY + o, 0, 1, sums + o);
         }
 }
 

@@ -28,6 +28,27 @@ INLINE void sum_pixels(const args *a, const conv_args *c, const uint32_t *in, in
         }
 }
 
+// Sums of four vectors each, [sum of v[0], sum of v[1], ...].
+INLINE i32x4 add_across(const i32x4 v[4]) {
+    i32x4 a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) +
+              __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    i32x4 b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) +
+              __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+}
+
+// Four pixels of a 1x1 kernel.
+INLINE i32x4 sum_points(const args *a, const conv_args *c, int64_t cell, const int16_t *w) {
+    i32x4 sums[4] = {0};
+    for (int block = 0; block < (int)c->blocks_in; block++, w += 8) {
+        const uint8_t *from = a->memory + table_of(a, c->in)[block] + cell;
+        i16x8 weights = load_i16x8(w);
+        UNROLL for (int i = 0; i < 4; i++)
+            sums[i] += dot(load_u8_as_i16(from + i * CELL), weights);
+    }
+    return add_across(sums);
+}
+
 // The sum of one pixel, any kernel. Cells outside of the input are read as its border cell.
 static float sum_pixel(const args *a, const conv_args *c, const int16_t *w, int y, int x) {
     const uint32_t *in = table_of(a, c->in);
@@ -57,8 +78,14 @@ static void narrow_row(const args *a, const conv_args *c, int channel, int y) {
     int same_3x3 = c->kernel_h == 3 && c->kernel_w == 3 && c->stride_h == 1 && c->stride_w == 1 &&
                    c->dilation_h == 1 && c->dilation_w == 1 && c->pad_top == 1 &&
                    c->pad_left == 1 && c->h_in == c->h_out && c->w_in == c->w_out;
+    int point = c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 &&
+                c->h_in == c->h_out && c->w_in == c->w_out;
     i32x4 sums[5];
     int x = 0;
+    for (; point && x + 4 <= c->w_out; x += 4) {
+        f32x4 sum = float_of(sum_points(a, c, y * (int64_t)c->pitch_in + x * CELL, w));
+        store_f32x4(out + x, sum * splat_f32(scale) + splat_f32(bias));
+    }
     for (; same_3x3 && x + 5 <= c->w_out; x += 5) {
         sum_pixels(a, c, in, cell + x * CELL, w, 5, sums);
         for (int i = 0; i < 5; i++) out[x + i] = add_up(sums[i]) * scale + bias;

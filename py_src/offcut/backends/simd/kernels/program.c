@@ -25,7 +25,8 @@ static kernel *const KERNELS[] = {
     quantize_finely, pack_winograd, pack_direct, pack_narrow,
     conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd,
     max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float,
-    reduce_float, normalize_float, conv_depthwise, affine_u8, reduce_u8,
+    reduce_float, normalize_float, conv_depthwise, affine_u8, reduce_u8, normalize_u8,
+    conv_float_pixel,
 };
 
 static void barrier(control *c) {

@@ -200,9 +200,10 @@ kernel conv_winograd, conv_direct, conv_stem, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_winograd, pack_direct, pack_narrow;
-kernel conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd;
+kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
+kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
-kernel reduce_float, normalize_float, affine_u8, reduce_u8;
+kernel reduce_float, normalize_float, affine_u8, reduce_u8, normalize_u8;
 
 // A contiguous share [begin, end) of an op's pieces.
 typedef struct {
