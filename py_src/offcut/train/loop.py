@@ -1,13 +1,17 @@
 """The training loop: a student follows its teacher; interrupted, it goes on where it was.
 
+What is measured, and what the student ends as, is a running average of the weights: a batch holds
+few photos, so that each step is noisy, and the average is not.
+
 The run's folder holds
 
-    checkpoint.pt   weights, optimizer, step; replaced as a whole
+    checkpoint.pt   weights, their average, optimizer, step; replaced as a whole
     history.jsonl   a line per report: step, seconds, rate, loss, and on held-out photos mae and iou
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -26,6 +30,7 @@ from offcut.train.recipe import Phase, Recipe
 
 __all__ = ["Run", "fidelity", "train"]
 
+AVERAGE = 0.98  # of the average's weights that a step keeps, once there were enough steps
 Tell = Callable[[str], object]
 
 
@@ -49,25 +54,29 @@ def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[di
     """
     optimizer = torch.optim.Adam(_parameter_groups(student), lr=0.0, betas=(0.9, 0.98))
     run.folder.mkdir(parents=True, exist_ok=True)
-    step, seconds, history = _resume(student, optimizer, run)
+    student.to(memory_format=torch.channels_last)
+    averaged = copy.deepcopy(student).requires_grad_(False)
+    step, seconds, history = _resume(student, averaged, optimizer, run)
     truth = _maps(run.teacher, run.held, run.what.output)
     losses: list[float] = []
     if not history:
-        history.append(_report(0, 0.0, 0.0, None, student, run, truth, tell))
+        history.append(_report(0, 0.0, 0.0, None, averaged, run, truth, tell))
     while step < run.recipe.steps:
         began = time.monotonic()
         phase, at = run.recipe.phase_at(step)
         for group in optimizer.param_groups:
             group["lr"] = phase.rate_at(at) * group["size"]
         losses.append(_step(student, optimizer, run, phase, step))
+        _average(averaged, student, step)
         step += 1
         seconds += time.monotonic() - began
         if step % run.every == 0 or step == run.recipe.steps:
             mean = sum(losses) / len(losses)
             rate = phase.rate_at(at)
-            history.append(_report(step, seconds, rate, mean, student, run, truth, tell))
+            history.append(_report(step, seconds, rate, mean, averaged, run, truth, tell))
             losses.clear()
-            _save(student, optimizer, run, step, seconds, history)
+            _save(student, averaged, optimizer, run, step, seconds, history)
+    student.load_state_dict(averaged.state_dict())
     return history
 
 
@@ -80,6 +89,14 @@ def _parameter_groups(student: Network) -> list[dict[str, Any]]:
         {"params": [tensor], "size": float(tensor.detach().square().mean().sqrt()) or 1e-3}
         for tensor in student.parameters()
     ]
+
+
+@torch.no_grad()
+def _average(averaged: Network, student: Network, step: int) -> None:
+    """Move the average towards the student; in the first steps, further."""
+    keep = min(AVERAGE, (step + 1) / (step + 10))
+    for mean, tensor in zip(averaged.parameters(), student.parameters(), strict=True):
+        mean.lerp_(tensor, 1 - keep)
 
 
 def _step(
@@ -134,6 +151,7 @@ def _report(
 
 def _save(
     student: Network,
+    averaged: Network,
     optimizer: torch.optim.Optimizer,
     run: Run,
     step: int,
@@ -143,6 +161,7 @@ def _save(
     state = {
         "recipe": run.recipe.document(),
         "student": student.state_dict(),
+        "averaged": averaged.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
         "seconds": seconds,
@@ -156,7 +175,7 @@ def _save(
 
 
 def _resume(
-    student: Network, optimizer: torch.optim.Optimizer, run: Run
+    student: Network, averaged: Network, optimizer: torch.optim.Optimizer, run: Run
 ) -> tuple[int, float, list[dict[str, Any]]]:
     path = run.folder / "checkpoint.pt"
     if not path.exists():
@@ -167,5 +186,6 @@ def _resume(
             f"{path}: was made by another recipe", remedy="name another folder for this run"
         )
     student.load_state_dict(state["student"])
+    averaged.load_state_dict(state["averaged"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["seconds"], state["history"]
