@@ -134,3 +134,18 @@ def test_new_worker_gets_the_model_again(app: App) -> None:
     app.wait("ready", "error", seconds=BOOT_SECONDS)
 
     assert app.attribute("model") == "mine"
+
+
+def test_model_is_converted_with_the_network_unplugged(chromium: Browser, site: str) -> None:
+    context = chromium.new_context()
+    app = App(context.new_page())
+    app.page.goto(site)
+    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    app.wait_until(lambda: app.attribute("offline") == "saved", "all files are kept", 60)
+    context.set_offline(True)
+
+    drop(app, ("net.onnx", networks.isnet(Builder(11, (64, 64))).SerializeToString()))
+
+    app.wait_until(lambda: app.attribute("model") == "net", "the model is in use", 120)
+    assert app.cut_out(PHOTO).pixels.shape == (60, 80, 4)
+    context.close()

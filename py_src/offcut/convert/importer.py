@@ -20,9 +20,9 @@ from offcut.convert.fuse import fuse
 from offcut.convert.identify import Wishes, identify
 from offcut.convert.onnx_reader import read_onnx
 from offcut.convert.onnx_tensor import Beside, none_beside
-from offcut.convert.steps import finish
 from offcut.convert.trace import trace
 from offcut.errors import IntegrityError, ModelFormatError
+from offcut.quant import float_tensor
 
 __all__ = ["beside_of", "check_source", "import_file", "import_onnx"]
 
@@ -90,7 +90,10 @@ def _steps(
     yield 2
     draft = fuse(draft, wanted)
     yield 3
-    return finish(draft, card), draft
+    weights = {key: float_tensor(array) for key, array in draft.weights.items()}
+    imported = Model(draft.graph, weights, card)
+    imported.check()
+    return imported, draft
 
 
 def check_source(data: bytes | memoryview, card: ModelCard, where: str) -> None:

@@ -38,6 +38,7 @@ IMPORTS = (
     "offcut.web.handlers",
     "offcut.backends.simd",  # imported when a model is opened
     "offcut.backends.reference",  # where there are no kernels
+    "offcut.convert.importer",  # when the visitor drops an ONNX file, maybe without a network
     "offcut.web.network",  # when the page's own download of the model has failed
     "urllib.request",
     *("calendar", "fractions", "gzip", "tarfile"),  # by Pyodide and Pillow, when Pillow is loaded
