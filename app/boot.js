@@ -11,6 +11,7 @@
 import { fetchManifest, fetchVerified, fetchWaiting } from "./core_files.js";
 import { Failure } from "./failure.js";
 import { compileKernels } from "./kernels.js";
+import { ModelFile } from "./model_file.js";
 import { decompress, membersOf } from "./pack.js";
 
 /** @typedef {{stage: string, done: number, total: number, unit: string}} Progress */
@@ -18,13 +19,18 @@ import { decompress, membersOf } from "./pack.js";
 /** @typedef {import("./core_files.js").Manifest} Manifest */
 /** @typedef {import("./witness.js").Witness} Witness */
 /** @typedef {Record<string, {file_name: string, depends: string[]}>} Packages */
-/** @typedef {(path: string) => Promise<Uint8Array<ArrayBuffer>>} Fetch verified bytes of a file */
+/**
+ * @typedef {(path: string, onBytes?: (more: number) => void, onResponse?: (copy: Response) => void)
+ *   => Promise<Uint8Array<ArrayBuffer>>} FetchFile gives verified bytes; with `onBytes`, they do not
+ *   count as part of the step "files"
+ */
 /**
  * @typedef {object} Python
  * @property {any} pyodide
  * @property {(name: string) => Promise<void>} loadPackage load one more package of the bundle
  * @property {import("./kernels.js").Kernels | null} kernels
  * @property {Manifest} manifest
+ * @property {() => Promise<import("./model_file.js").Fetched | null>} takeModel
  */
 
 const FOLDER = "pyodide/";
@@ -36,25 +42,27 @@ const LEFT_OUT = "start/left_out.json"; // asked for by the first import that fi
 
 /**
  * @param {URL} root the bundle's address @param {OnProgress} progress
- * @param {Witness} [witness] @returns {Promise<Python>}
+ * @param {Witness} [witness] @param {Promise<string>} [model] the name of the model to fetch meanwhile
+ * @returns {Promise<Python>}
  */
-export async function bootPython(root, progress, witness) {
+export async function bootPython(root, progress, witness, model) {
   progress({ stage: "files", done: 0, total: 0, unit: "bytes" });
   const manifest = fetchManifest(root);
   const fetchFile = counting(root, manifest, progress, witness);
   const kernels = compileKernels(fetchFile);
+  const modelFile = model && new ModelFile(model, fetchFile, progress);
   const modules = fetchFile(PACK).then(decompress);
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const core = fetchCore(root, manifest, fetchFile);
   await Promise.all([manifest, modules, lock, core, kernels]);
   mark("files");
   const pillow = FOLDER + JSON.parse(await lock).packages[SPARE]?.file_name;
-  const spare = fetchSpare([LEFT_OUT, pillow], fetchFile);
+  const atHand = new Map();
+  const spare = fetchSpare([LEFT_OUT, pillow], fetchFile, atHand);
   progress({ stage: "python", done: 0, total: 1, unit: "steps" });
   const pyodide = await start(new URL(FOLDER, root), await core, await modules, await lock);
   mark("python");
   const files = await manifest;
-  const atHand = await spare;
   /** @param {string} path */
   const wait = (path) => {
     const data = atHand.get(path);
@@ -66,6 +74,7 @@ export async function bootPython(root, progress, witness) {
     const more = wheelsOf(name, JSON.parse(await lock).packages);
     for (const loaded of namesLoaded(pyodide)) more.delete(loaded);
     const paths = [...more.values()].map((file) => FOLDER + file);
+    await spare;
     const data = await Promise.all(
       paths.map((path) => atHand.get(path) ?? fetchVerified(root, manifest, path, { witness })),
     );
@@ -73,19 +82,22 @@ export async function bootPython(root, progress, witness) {
     await serving(fetched, () => pyodide.loadPackage([...more.keys()]));
     checkLoaded(pyodide, [...more.keys()]);
   };
-  return { pyodide, loadPackage, manifest: files, kernels: await kernels };
+  const takeModel = async () => {
+    await spare; // "ready" comes after it, and promises that no photo causes a request
+    return modelFile ? modelFile.take() : null;
+  };
+  return { pyodide, loadPackage, manifest: files, kernels: await kernels, takeModel };
 }
 
 /**
- * Fetch what some photo may need while Python starts, so that no photo causes a request.
- * @param {string[]} paths @param {Fetch} fetchFile
- * @returns {Promise<Map<string, Uint8Array<ArrayBuffer>>>} without what failed: it is asked for when needed
+ * Fetch what some photo may need while Python starts, so that no photo causes a request. What
+ * fails is asked for again when it is needed.
+ * @param {string[]} paths @param {FetchFile} fetchFile
+ * @param {Map<string, Uint8Array<ArrayBuffer>>} atHand gets the files as they arrive
  */
-async function fetchSpare(paths, fetchFile) {
-  const found = await Promise.allSettled(paths.map((path) => fetchFile(path)));
-  return new Map(
-    found.flatMap((one, k) => (one.status === "fulfilled" ? [[paths[k], one.value]] : [])),
-  );
+async function fetchSpare(paths, fetchFile, atHand) {
+  const one = async (/** @type {string} */ path) => atHand.set(path, await fetchFile(path, () => {}));
+  await Promise.allSettled(paths.map(one));
 }
 
 /** @param {string} name */
@@ -96,14 +108,16 @@ function mark(name) {
 /**
  * Return a function that fetches one more file; `progress` gets the sum over all of them.
  * @param {URL} root @param {Promise<Manifest>} manifest @param {OnProgress} progress
- * @param {Witness} [witness]
- * @returns {(path: string, onResponse?: (response: Response) => void) => Promise<Uint8Array<ArrayBuffer>>}
+ * @param {Witness} [witness] @returns {FetchFile}
  */
 function counting(root, manifest, progress, witness) {
   let done = 0;
   let total = 0;
   let told = 0;
-  return (path, onResponse) => {
+  return (path, onOwnBytes, onResponse) => {
+    if (onOwnBytes) {
+      return fetchVerified(root, manifest, path, { onBytes: onOwnBytes, onResponse, witness });
+    }
     manifest.then(
       ({ files }) => (total += files[path]?.bytes ?? 0),
       () => {},
@@ -122,7 +136,7 @@ function counting(root, manifest, progress, witness) {
 /**
  * Fetch Pyodide itself. The WebAssembly is compiled while it arrives, from the same bytes that are
  * hashed; the scripts are run from the browser's cache once they are verified.
- * @param {URL} root @param {Promise<Manifest>} manifest @param {ReturnType<typeof counting>} fetchFile
+ * @param {URL} root @param {Promise<Manifest>} manifest @param {FetchFile} fetchFile
  */
 async function fetchCore(root, manifest, fetchFile) {
   /** @param {string} path */
@@ -138,11 +152,11 @@ async function fetchCore(root, manifest, fetchFile) {
   return { module, loadPyodide, createPyodideModule };
 }
 
-/** @param {string} path @param {ReturnType<typeof counting>} fetchFile */
+/** @param {string} path @param {FetchFile} fetchFile */
 async function fetchWasm(path, fetchFile) {
   /** @type {Promise<WebAssembly.Module | null>} */
   let streaming = Promise.resolve(null);
-  const data = await fetchFile(path, (response) => {
+  const data = await fetchFile(path, undefined, (response) => {
     streaming = WebAssembly.compileStreaming(response).catch(() => null);
   });
   const compiled = await streaming; // null where the server gives it another type

@@ -2,7 +2,9 @@
 //
 // The protocol, as plain objects over postMessage:
 //
-//   page -> worker    {id, method, params}          call the @method of offcut.web.handlers
+//   page -> worker    {expect: name}                at once: the model that will be opened, "" is
+//                                                   the default; it is fetched while Python starts
+//                     {id, method, params}          call the @method of offcut.web.handlers
 //                     {id, cancel: true}            stop that call soon
 //   worker -> page    {boot: {stage, done, total, unit}}
 //                                                   stages: files, python, offcut, up
@@ -45,11 +47,13 @@ export class Bridge {
 
   /**
    * @param {Worker} worker
+   * @param {string} model that will be opened
    * @param {OnProgress} onBoot
    * @param {(failure: Failure) => void} onLost the worker is gone; called once
    */
-  constructor(worker, onBoot, onLost) {
+  constructor(worker, model, onBoot, onLost) {
     this.worker = worker;
+    worker.postMessage({ expect: model });
     this.onBoot = onBoot;
     this.onLost = onLost;
     worker.addEventListener("message", ({ data }) => this.#receive(data));

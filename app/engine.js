@@ -61,7 +61,7 @@ export class Engine {
     const { onBoot, onReady, onFailure, onWorker } = this.listeners;
     const worker = startConfined("worker.js", "offcut");
     onWorker(worker);
-    const bridge = new Bridge(worker, onBoot, () => this.#lost(bridge));
+    const bridge = new Bridge(worker, this.choice.model, onBoot, () => this.#lost(bridge));
     this.#bridge = bridge;
     const opened = bridge.call("open_model", this.choice, { progress: onBoot });
     opened.then((info) => this.#bringAgain(bridge, info)).then(

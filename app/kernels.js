@@ -13,7 +13,7 @@ const SINGLE = "kernels/kernels.wasm";
 const THREADS = "kernels/kernels-threads.wasm";
 
 /**
- * @param {(path: string) => Promise<Uint8Array<ArrayBuffer>>} fetchFile gives verified bytes
+ * @param {import("./boot.js").FetchFile} fetchFile
  * @returns {Promise<Kernels | null>} null where there is no SIMD
  */
 export async function compileKernels(fetchFile) {

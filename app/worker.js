@@ -15,8 +15,14 @@ let service = null;
 /** @param {object} message @param {Transferable[]} [transfer] */
 const post = (message, transfer = []) => self.postMessage(message, { transfer });
 
+/** @type {(name: string) => void} */
+let expect;
+/** @type {Promise<string>} */
+const model = new Promise((resolve) => (expect = resolve));
+
 self.addEventListener("message", (/** @type {any} */ { data }) => {
-  if (data.cancel) service?.cancel(data.id);
+  if ("expect" in data) expect(data.expect);
+  else if (data.cancel) service?.cancel(data.id);
   else service.accept(data);
 });
 
@@ -28,7 +34,8 @@ try {
   closeWaysOut();
   refuseUnlessConfined();
   const witness = new Witness(root);
-  const boot = await bootPython(root, (progress) => post({ boot: progress }), witness);
+  const tell = (/** @type {any} */ progress) => post({ boot: progress });
+  const boot = await bootPython(root, tell, witness, model);
   post({ boot: { stage: "offcut", done: 0, total: 1, unit: "steps" } });
   const { Service } = boot.pyodide.pyimport("offcut.web.handlers");
   /** @param {string} path @param {Uint8Array<ArrayBuffer>} data a model that Python verified */
@@ -38,9 +45,13 @@ try {
     witness.verified(path, row);
     witness.keep(row, data, "application/octet-stream");
   };
-  service = Service(root.href, post, boot.loadPackage, boot.kernels, keep);
+  /** @param {any} message to the page; after the first answer there is time to keep files */
+  const send = (message) => {
+    post(message);
+    if ("result" in message || "error" in message) witness.flush();
+  };
+  service = Service(root.href, send, boot.loadPackage, boot.kernels, keep, boot.takeModel);
   post({ boot: { stage: "up", done: 1, total: 1, unit: "steps" } });
-  await witness.flush();
 } catch (error) {
   post({ fatal: Failure.of(error, "Offcut could not start").report() });
 }

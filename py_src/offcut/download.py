@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import http.client
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,6 +196,11 @@ async def _patiently(
 
 def _get(address: str, span: tuple[int, int] | None, *, fresh: bool) -> tuple[int, bytes]:
     """Ask once. Raises OSError when there is no whole answer."""
+    # Here, because the page starts without them: it brings its first model itself.
+    import http.client
+    import urllib.error
+    import urllib.request
+
     headers = {"Cache-Control": "no-cache"} if fresh else {}
     if span is not None:
         headers["Range"] = f"bytes={span[0]}-{span[1] - 1}"

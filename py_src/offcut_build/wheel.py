@@ -15,6 +15,7 @@ from offcut_build.tree import Project, Tree
 
 __all__ = ["build"]
 
+NOT_IN_A_BROWSER = ("train/",)  # needs PyTorch
 ENDINGS = (".py", ".typed", ".wgsl")  # C sources are for CPython, whose wheel pip builds
 
 
@@ -24,7 +25,7 @@ def build(tree: Tree) -> bytes:
     files = {
         f"{project.name}/{name}": path.read_bytes()
         for name, path in files_below(tree.package)
-        if name.endswith(ENDINGS)
+        if name.endswith(ENDINGS) and not name.startswith(NOT_IN_A_BROWSER)
     }
     for name, path in files_below(tree.models):
         if name.endswith(".toml") and "/" not in name:

@@ -8,6 +8,7 @@ Pillow, and results are never made by a canvas. Only what is merely shown passes
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import js
@@ -53,6 +54,7 @@ async def read_pixels(photo: Any, name: str, *, raw: bool = False) -> np.ndarray
     return pixels
 
 
+@functools.cache
 def is_exact() -> bool:
     """Tell whether this browser's canvas gives back opaque pixels as they were put in."""
     counter = np.arange(NOISE_SIDE * NOISE_SIDE * 4, dtype=np.uint32)

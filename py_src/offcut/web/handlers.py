@@ -8,10 +8,11 @@ a request: one decorated function.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import js
@@ -20,17 +21,13 @@ from pyodide.ffi import to_js
 from offcut import container
 from offcut.backends.simd import library_js
 from offcut.container import Model
-from offcut.download import Entry, Index, fetch_index, fetch_model
+from offcut.download import Entry, Index
 from offcut.errors import BackendError, Cancelled, OffcutError
-from offcut.pipeline import Options, cut_out
 from offcut.session import Session, open_session
-from offcut.web import brought
-from offcut.web import photo as photos
-from offcut.web.network import patch_urllib
+from offcut.web import model_file
 
 __all__ = ["METHODS", "Report", "Service", "method"]
 
-FOLDER = Path("/tmp/offcut")  # in the worker's memory
 YIELD_EVERY = 0.03  # seconds between looks at the page's messages
 RESTART = "reload the page"
 
@@ -43,16 +40,17 @@ class Service:
     post: Callable[[Any], None]  # to the page
     load_package: Callable[[str], Awaitable[None]]  # of the bundle, by name
     kernels: Any = None  # app/kernels.js's Kernels, null where there are none
-    keep: Callable[[str, Any], None] | None = None  # store a verified file for the next visit
+    keep: model_file.Keep | None = None  # store a verified file for the next visit
+    take_fetched: model_file.TakeFetched | None = None  # the model that the page brings
     session: Session | None = None
     index: Index | None = None  # of the bundle's models
     choice: Mapping[str, Any] = field(default_factory=dict)  # backend and threads, as asked for
     cancelled: set[int] = field(default_factory=set)
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    warming: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
-        """Hand the kernels to the backend that uses them, and urllib to the network."""
-        patch_urllib()
+        """Hand the kernels to the backend that uses them."""
         if self.kernels:
             kernels = self.kernels
             library_js.configure(kernels.single, kernels.threads, kernels.startThread)
@@ -67,6 +65,22 @@ class Service:
         """Let the call `number` raise Cancelled where it next reports."""
         if number in self.tasks:
             self.cancelled.add(number)
+
+    def warm_up(self) -> None:
+        """Use the time until the first photo; a call that comes meanwhile ends it."""
+        self.warming = asyncio.ensure_future(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        from offcut.web import removal
+
+        async def yield_to_calls(stage: str, done: int, total: int) -> None:
+            await asyncio.sleep(0)
+            if self.tasks:
+                raise Cancelled("a call has come")
+
+        if self.session:
+            with contextlib.suppress(OffcutError):  # a photo will tell
+                await removal.warm_up(self.session, yield_to_calls)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Post a message to the page."""
@@ -119,24 +133,21 @@ def method(function: Handler) -> Handler:
 async def open_model(service: Service, params: Mapping[str, Any], report: Report) -> Any:
     """Download and compile a model. params: model, backend, threads; "" leaves it to us."""
     threads = _thread_count(params.get("threads"))
-    index = await fetch_index(service.root + "models/index.json")
-    service.index = index
-    entry = index.find(str(params.get("model") or ""))
     report.unit = "bytes"
 
     async def progress(done: int, total: int) -> None:
         await report("model", done, total)
 
-    path = await fetch_model(entry, service.root + "models", FOLDER, progress=progress)
+    name = str(params.get("model") or "")
+    service.index, entry, data = await model_file.read(
+        name, service.root, progress, take=service.take_fetched, keep=service.keep
+    )
     report.unit = "steps"
     await report("compile", 0, 1)
-    data = path.read_bytes()
-    if service.keep:
-        service.keep(f"models/{entry.file}", to_js(memoryview(data)))
     model = container.read(data, entry.file)
-    path.unlink()  # the file is in memory too, and no longer needed
     service.choice = {"backend": str(params.get("backend") or "auto"), "threads": threads}
     await _open(service, model, entry.name)
+    asyncio.get_running_loop().call_soon(service.warm_up)
     return await info(service, {}, report)
 
 
@@ -150,6 +161,8 @@ async def use_model(service: Service, params: Mapping[str, Any], report: Report)
 
     async def progress(done: int, total: int) -> None:
         await report("convert", done, total)
+
+    from offcut.web import brought
 
     model = await brought.read_model(params["file"], name, progress)
     await report("compile", 0, 1)
@@ -200,24 +213,12 @@ async def remove(service: Service, params: Mapping[str, Any], report: Report) ->
     Returns png and preview (a smaller picture, or None), both Blobs; name, width, height, and
     milliseconds per stage.
     """
-    session, name = _session(service), str(params["name"])
-    begin = time.perf_counter()
-    await report("decode", 0, 1)
-    image, profile = await photos.decode(params["file"], name, service.load_package)
-    decoded = time.perf_counter()
-    cutout = await cut_out(image, session, report)
-    await report("compose", 0, 1)
-    result = cutout.compose(Options())  # u8 (H, W, 4)
-    composed = time.perf_counter()
-    await report("encode", 0, 1)
-    picture = await photos.encode(result, profile, report)
-    spent = {"decode": (decoded - begin) * 1e3} | cutout.milliseconds
-    return picture | {
-        "name": photos.name_of_result(name),
-        "width": result.shape[1],
-        "height": result.shape[0],
-        "milliseconds": spent | {"encode": (time.perf_counter() - composed) * 1e3},
-    }
+    from offcut.web import removal
+
+    name = str(params["name"])
+    return await removal.remove(
+        params["file"], name, _session(service), service.load_package, report
+    )
 
 
 def _level(entry: Entry) -> dict[str, Any]:

@@ -36,11 +36,12 @@ __all__ = ["IMPORTS", "PACK", "Start", "ensure"]
 IMPORTS = (
     "offcut.web.missing",
     "offcut.web.handlers",
+    "offcut.web.removal",
     "offcut.backends.simd",  # imported when a model is opened
     "offcut.backends.reference",  # where there are no kernels
     "offcut.convert.importer",  # when the visitor drops an ONNX file, maybe without a network
-    "offcut.web.network",  # when the page's own download of the model has failed
-    "urllib.request",
+    "offcut.web.brought",
+    "urllib.request",  # when the page's own download of the model has failed
     *("calendar", "fractions", "gzip", "tarfile"),  # by Pyodide and Pillow, when Pillow is loaded
 )
 PARTS = ("pyodide_http._core", "pyodide_http._urllib")  # import only in a browser

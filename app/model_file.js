@@ -1,0 +1,50 @@
+// Fetches the model while Python starts; offcut.web.model_file takes it.
+
+/** @typedef {import("./boot.js").OnProgress} OnProgress */
+/** @typedef {import("./boot.js").FetchFile} FetchFile */
+/** @typedef {{index: string, file: string, data: Uint8Array<ArrayBuffer>}} Fetched */
+
+const FOLDER = "models/";
+
+export class ModelFile {
+  #done = 0;
+  #total = 0;
+  #waiting = false;
+  /** @type {Promise<Fetched | null>} */
+  #fetched;
+
+  /** @param {Promise<string>} name "" is the default @param {FetchFile} fetchFile @param {OnProgress} progress */
+  constructor(name, fetchFile, progress) {
+    this.progress = progress;
+    this.#fetched = this.#fetch(name, fetchFile);
+  }
+
+  /** @param {Promise<string>} name @param {FetchFile} fetchFile @returns {Promise<Fetched | null>} */
+  async #fetch(name, fetchFile) {
+    try {
+      const index = new TextDecoder().decode(await fetchFile(`${FOLDER}index.json`, () => {}));
+      const all = JSON.parse(index);
+      const { file, bytes } = all.models[(await name) || all.default];
+      this.#total = bytes;
+      const data = await fetchFile(FOLDER + file, (more) => this.#count(more));
+      return { index, file, data };
+    } catch {
+      return null; // Python asks part by part, keeps what arrives, and says what is wrong
+    }
+  }
+
+  /** @param {number} more bytes */
+  #count(more) {
+    this.#done += more;
+    if (!this.#waiting) return;
+    this.progress({ stage: "model", done: this.#done, total: this.#total, unit: "bytes" });
+  }
+
+  /** Return the file, once: a second model is fetched by Python. @returns {Promise<Fetched | null>} */
+  take() {
+    this.#waiting = true;
+    const fetched = this.#fetched;
+    this.#fetched = Promise.resolve(null);
+    return fetched;
+  }
+}

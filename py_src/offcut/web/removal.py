@@ -1,0 +1,52 @@
+"""One photo from file to PNG, for the page; imported after the start, with all that it needs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from offcut.pipeline import Options, Report, cut_out
+from offcut.session import Session
+from offcut.web import canvas
+from offcut.web import photo as photos
+
+__all__ = ["remove", "warm_up"]
+
+SIDE = 64  # pixels, of the photo to warm up with
+
+
+async def remove(
+    file: Any, name: str, session: Session, load_package: photos.LoadPackage, report: Report
+) -> dict[str, Any]:
+    """Return what the page's request `remove` answers. file: a Blob; name: of the file."""
+    begin = time.perf_counter()
+    await report("decode", 0, 1)
+    image, profile = await photos.decode(file, name, load_package)
+    decoded = time.perf_counter()
+    cutout = await cut_out(image, session, report)
+    await report("compose", 0, 1)
+    result = cutout.compose(Options())  # u8 (H, W, 4)
+    composed = time.perf_counter()
+    await report("encode", 0, 1)
+    picture = await photos.encode(result, profile, report)
+    spent = {"decode": (decoded - begin) * 1e3} | cutout.milliseconds
+    return picture | {
+        "name": photos.name_of_result(name),
+        "width": result.shape[1],
+        "height": result.shape[0],
+        "milliseconds": spent | {"encode": (time.perf_counter() - composed) * 1e3},
+    }
+
+
+async def warm_up(session: Session, report: Report) -> None:
+    """Run every step once on a small photo, so that a visitor's first takes no longer than others.
+
+    Engines compile WebAssembly that runs for the first time, and better what runs often.
+    """
+    ramp = np.linspace(0, 255, SIDE, dtype=np.float32).astype(np.uint8)
+    image = np.full((SIDE, SIDE, 4), 255, np.uint8)
+    image[..., 0], image[..., 1] = ramp, ramp[:, None]
+    canvas.is_exact()
+    await photos.encode((await cut_out(image, session, report)).compose(Options()), b"", report)
