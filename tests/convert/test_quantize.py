@@ -123,15 +123,6 @@ def test_gptq_without_correlation_is_nearest() -> None:
     assert np.array_equal(round_columns(w, grid, h, damping=0.0), grid.nearest(w))
 
 
-def test_a_price_turns_weights_that_hardly_matter_into_zeros() -> None:
-    w = np.random.default_rng(0).normal(size=(8, 100))
-    grid = choose_grid(w, "step", width=1.0)  # so that zero is the most frequent
-    h = np.diag(np.concatenate([np.full(50, 1.0), np.full(50, 1e-4)]))
-    free, dear = (round_columns(w, grid, h, damping=0, price=p) == 127 for p in (0.0, 0.1))
-    assert dear[:, 50:].all() and not free[:, 50:].all()
-    assert not dear[:, :50].all()
-
-
 def test_refit_moves_the_weights_to_where_the_input_went() -> None:
     # The rounded network's input is twice the float32 network's: half the weight does the same.
     h = np.array([[4.0]])

@@ -11,11 +11,6 @@ makes of x what it should make of x* (what rounding before it has moved is moved
 are rounded: the error e of column j, over the pivot of the inverse's Cholesky factor U, is spread
 over the columns to come: W[:, k] -= e U[j, k] / U[j, j]. The bias takes what is left of the mean.
 
-A file that is coded by its entropy pays for each value what its rareness costs. With a `price`,
-a weight may become a cheaper neighbour of the nearest level, the next one towards zero or zero: the
-one with the least (error / step)^2 v + price * bits, where v is the column's pivot U[j, j]^-2 over
-the mean of all. So columns that hardly matter become zeros, and their bytes go to others.
-
 Taking the means out matters: activations after ReLU are far from zero, so that with them the
 largest direction of H by far is the mean itself, which the bias corrects exactly anyway.
 
@@ -62,7 +57,6 @@ class Tuning:
 
     ridge: float
     damping: float
-    price: float
 
 
 def gptq(
@@ -70,13 +64,12 @@ def gptq(
     *,
     ridge: float = 0.05,
     damping: float = 0.01,
-    price: float = 0.0,
     photos: int = 0,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Draft:
     """Round the weights that have grids, one convolution after another, on the draft's photos.
 
-    ridge: of the refit, and damping: of the rounding, in means of H's diagonal. price: of a bit.
+    ridge: of the refit, and damping: of the rounding, in means of H's diagonal.
     photos: use so many of the draft's, evenly chosen; 0 for all. Raises ModelFormatError when
     there are none.
     """
@@ -96,9 +89,7 @@ def gptq(
     for at, node in enumerate(graph.nodes):
         if node.op == "Conv" and node.inputs[1] in draft.grids:
             w, b = node.inputs[1:]
-            rounded[w], weights[b] = _round_layer(
-                draft, node, exact, ours, Tuning(ridge, damping, price)
-            )
+            rounded[w], weights[b] = _round_layer(draft, node, exact, ours, Tuning(ridge, damping))
             stored |= {w: rounded[w].decode(), b: weights[b].astype(np.float32)}
         for values, known in ((exact, floats), (ours, stored)):
             for photo in values:
@@ -110,7 +101,7 @@ def gptq(
     draft = replace(draft, rounded=rounded, weights=weights, exact=draft.weights)
     return draft.note(
         f"round: {len(rounded)} weights by gptq on {len(inputs)} photos, "
-        f"ridge {ridge:g}, damping {damping:g}, price {price:g}"
+        f"ridge {ridge:g}, damping {damping:g}"
     )
 
 
@@ -159,7 +150,7 @@ def _round_layer(
     moments = _moments(node, [v[x] for v in exact], [v[x] for v in ours], w.shape[2:])
     flat = w.reshape(len(w), -1)  # (o, k)
     fitted = refit(flat, moments, tuning.ridge)
-    numbers = round_columns(fitted, grid, moments.h, tuning.damping, price=tuning.price)
+    numbers = round_columns(fitted, grid, moments.h, tuning.damping)
     tensor = grid.tensor(numbers, w.shape)
     decoded = tensor.decode().reshape(flat.shape).astype(np.float64)
     change = flat @ moments.mean_float - decoded @ moments.mean  # (o,)
@@ -201,13 +192,11 @@ def refit(w: np.ndarray, moments: Moments, ridge: float) -> np.ndarray:
     return np.linalg.solve((moments.h + r * eye).T, (w @ (moments.c + r * eye)).T).T
 
 
-def round_columns(
-    w: np.ndarray, grid: Grid, h: np.ndarray, damping: float, *, price: float = 0.0
-) -> np.ndarray:
+def round_columns(w: np.ndarray, grid: Grid, h: np.ndarray, damping: float) -> np.ndarray:
     """Return the level numbers (o, k) for w (o, k) with the centred second moments h (k, k).
 
-    price: of a bit, see the module; 0 rounds to nearest. Columns are taken in the order of falling
-    variance: the last ones have nothing left to make up for their errors.
+    Columns are taken in the order of falling variance: the last ones have nothing left to make up
+    for their errors.
     """
     order = np.argsort(-np.diag(h), kind="stable")
     w, h = w[:, order].copy(), h[np.ix_(order, order)]
@@ -215,18 +204,12 @@ def round_columns(
     upper = np.linalg.cholesky(np.linalg.inv(damped)).T  # (k, k): inv = upper' upper
     numbers = np.empty(w.shape, np.intp)
     ordered = replace(grid, scale=grid.scale[:, order])
-    value = np.diag(upper) ** -2.0 / np.mean(np.diag(upper) ** -2.0)
-    bits = _bits(grid.nearest(w)) if price else np.empty(0)
     for first in range(0, w.shape[1], BLOCK):
         block = slice(first, min(first + BLOCK, w.shape[1]))
         errors = np.empty((len(w), block.stop - first))
         for j in range(first, block.stop):
             column = slice(j, j + 1)
             numbers[:, column] = ordered.nearest(w[:, column], column)
-            if price:
-                x = w[:, column] / ordered.scale[:, column]
-                cost = price / float(value[j]) * bits
-                numbers[:, column] = _cheapest(x, numbers[:, column], grid.levels, cost)
             error = (w[:, column] - ordered.values(numbers[:, column], column)) / upper[j, j]
             w[:, j + 1 : block.stop] -= error * upper[j, j + 1 : block.stop]
             errors[:, j - first] = error[:, 0]
@@ -234,19 +217,3 @@ def round_columns(
     back = np.empty(len(order), np.intp)
     back[order] = np.arange(len(order))
     return numbers[:, back]
-
-
-def _bits(numbers: np.ndarray) -> np.ndarray:
-    """Return what each level costs in a code made for `numbers`, in bits, (256,); rare ones 12."""
-    counts = np.bincount(numbers.reshape(-1), minlength=256)[:256]
-    return -np.log2(np.maximum(counts / counts.sum(), 2.0**-12))
-
-
-def _cheapest(
-    x: np.ndarray, nearest: np.ndarray, levels: np.ndarray, cost: np.ndarray
-) -> np.ndarray:
-    """Return the best of the nearest level, the next towards zero, and zero, for x in steps."""
-    zero = int(np.argmin(np.abs(levels)))
-    choices = np.stack([nearest, nearest - np.sign(nearest - zero), np.full_like(nearest, zero)])
-    losses = np.square(levels[choices] - x) + cost[choices]
-    return np.take_along_axis(choices, losses.argmin(axis=0)[None], 0)[0]

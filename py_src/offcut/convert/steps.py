@@ -50,13 +50,12 @@ def round_by(
     method: str = "nearest",
     ridge: float = 0.05,
     damping: float = 0.01,
-    price: float = 0.0,
     photos: int = 0,
     report: Report = lambda done, of: None,
 ) -> Draft:
     """Round the weights that have grids. method: see rounding.py; "gptq" alone has the others."""
     if method == "gptq":
-        return gptq(draft, ridge=ridge, damping=damping, price=price, photos=photos, report=report)
+        return gptq(draft, ridge=ridge, damping=damping, photos=photos, report=report)
     return round_weights(draft, method=method)
 
 
