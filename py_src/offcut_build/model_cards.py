@@ -1,22 +1,21 @@
 """models/NAME.md: a card for people, after the Hugging Face convention, with measured numbers only.
 
 Prose stands in the [about] table of models/NAME.toml; sizes, hashes and steps in the rest of it;
-quality in models/NAME.evaluation.json, which `offcut evaluate DIR --compare` measures. This puts
-them together, so that no number is written by hand.
+quality in models/quality.json, which `offcut evaluate DIR --compare` measures. This puts them
+together, so that no number is written by hand.
 
     python -m offcut_build.model_cards          writes the cards
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from offcut_build import models_index, stamp
+from offcut_build import models_index, quality, stamp
 from offcut_build.console import say
 from offcut_build.errors import LockError
 from offcut_build.tree import Tree
@@ -33,9 +32,7 @@ def main(tree: Tree) -> int:
         card = tomllib.loads(path.read_text(encoding="utf-8"))
         if "about" not in card:
             continue
-        measured = path.with_suffix(".evaluation.json")
-        figures = json.loads(measured.read_bytes()) if measured.is_file() else {}
-        stamp.put(path.with_suffix(".md"), render(card, figures).encode())
+        stamp.put(path.with_suffix(".md"), render(card, quality.read(tree)).encode())
         say(f"{path.with_suffix('.md').relative_to(tree.root)}")
     return 0
 
@@ -85,7 +82,7 @@ def _compressed(card: Table, figures: Table) -> str:
         "float32), not the original weights, and their alpha maps differ from the original's"
     )
     row = figures.get("models", {}).get(default)
-    if row is None:
+    if row is None or row["sha256"] != card["variants"][card["default"]]["sha256"]:
         return f"{said}; how much is not measured yet."
     mae, iou = (row["to_float32"][f"{key}_to_float32"] for key in ("mae", "iou"))
     return (
@@ -110,18 +107,23 @@ def _files(card: Table) -> str:
 
 
 def _evaluation(card: Table, figures: Table) -> Iterator[str]:
-    file = f"{card['name']}.evaluation.json"
-    if not figures:
-        yield f"Not measured yet: models/{file} is not there."
+    made = {row["sha256"] for row in card["variants"].values()}
+    rows = {
+        name: row
+        for name, row in figures.get("models", {}).items()
+        if not row["to_float32"] or row["sha256"] in made
+    }
+    if not rows:
+        yield "Not measured since the files were made."
         return
     photos = figures["photos"]
     groups = ", ".join(f"{count} {name}" for name, count in photos.items())
     yield f"On {sum(photos.values())} photos ({groups}), none of which was used to calibrate:\n"
-    yield f"    offcut evaluate DIR --compare --json models/{file}"
+    yield f"    offcut evaluate DIR --compare --against {card['source']['file']} --json FILE"
     yield ""
     yield "| model | backend | MAE to float32 [95 %] | worst | IoU to float32 | worst |"
     yield "|---|---|---|---|---|---|"
-    for name, row in figures["models"].items():
+    for name, row in rows.items():
         if row["to_float32"]:
             mae, iou = (row["to_float32"][f"{key}_to_float32"] for key in ("mae", "iou"))
             low, high = mae["interval"]
@@ -133,7 +135,7 @@ def _evaluation(card: Table, figures: Table) -> Iterator[str]:
         yield f"\nAgainst ground truth, {group}, {count} photos:\n"
         yield "| model | " + " | ".join(TRUTH.values()) + " |"
         yield "|---" * (len(TRUTH) + 1) + "|"
-        for name, row in figures["models"].items():
+        for name, row in rows.items():
             cells = (f"{row['truth'][group][key]['mean']:.4f}" for key in TRUTH)
             yield f"| `{name}` | " + " | ".join(cells) + " |"
 
