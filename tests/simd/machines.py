@@ -62,7 +62,8 @@ class WasmLibrary:
     """The kernels in wasmtime, with threads - 1 helpers that serve on a shared memory."""
 
     def __init__(self, path: Path, size: int, threads: int) -> None:
-        self.threads, self.note = threads, ""
+        self.threads = self.active = threads
+        self.note = ""
         config = wasmtime.Config()
         config.shared_memory = True
         self._engine = wasmtime.Engine(config)
@@ -114,7 +115,7 @@ class WasmLibrary:
         out[...] = flat.view(out.dtype).reshape(out.shape)
 
     def run(self, begin: int, end: int) -> None:
-        """Run ops [begin, end) on all threads."""
+        """Run ops [begin, end) on the active threads."""
         self._exports["announce"](self._store, self._base, begin, end)
         self._exports["run"](self._store, self._base, 0)
 

@@ -117,11 +117,12 @@ async def compile(
         raise BackendError(f"simd: {reason}")
     assembly = assemble(lower(model, LOWERING, quantize=precision == "auto"))
     count = threads or default_threads()
-    return SimdProgram(model, assembly, await _library(assembly.size(count), count))
+    library = await _library(assembly.size(count), count)
+    return SimdProgram(model, assembly, library, probe=threads is None)
 
 
 def default_threads() -> int:
-    """Return how many threads to use when nobody says: one for each processor, up to the most."""
+    """Return how many threads to try when nobody says: one for each processor, up to the most."""
     if sys.platform == "emscripten":
         from offcut.backends.simd import library_js
 

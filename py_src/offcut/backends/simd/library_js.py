@@ -50,7 +50,8 @@ class JsLibrary:
     """An instance of the kernels and its memory; `helpers` are the workers that serve."""
 
     def __init__(self, module: Any, size: int, *, threads: int) -> None:
-        self.threads, self.note = threads, ""
+        self.threads = self.active = threads
+        self.note = ""
         self.helpers: list[Any] = []
         self._memory = _memory(_heap(size) + STACK * threads, shared=threads > 1)
         imports = to_js({"env": {"memory": self._memory}}, dict_converter=js.Object.fromEntries)
@@ -95,7 +96,7 @@ class JsLibrary:
         self._bytes.subarray(begin, begin + flat.size).assign_to(flat)
 
     def run(self, begin: int, end: int) -> None:
-        """Run ops [begin, end) on all threads. Raises BackendError when the kernels trap."""
+        """Run ops [begin, end) on the active threads. Raises BackendError when the kernels trap."""
         try:
             self._announce(self._base, begin, end)
             self._run(self._base, 0)

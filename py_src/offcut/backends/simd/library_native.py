@@ -30,7 +30,8 @@ class NativeLibrary:
             raise BackendError(f"{path}: cannot be loaded: {error}") from error
         if self._functions.op_size() != OP_BYTES:
             raise BackendError(f"{path}: is of another version", remedy="delete it")
-        self.threads, self.note = threads, ""
+        self.threads = self.active = threads
+        self.note = ""
         whole = np.zeros(size + ALIGNMENT, np.uint8)
         skip = -whole.ctypes.data % ALIGNMENT
         self._memory = whole[skip : skip + size]
@@ -61,9 +62,9 @@ class NativeLibrary:
         out[...] = self._memory[offset : offset + out.nbytes].view(out.dtype).reshape(out.shape)
 
     def run(self, begin: int, end: int) -> None:
-        """Run ops [begin, end) on all threads."""
+        """Run ops [begin, end) on the active threads."""
         self._functions.announce(self._base, ctypes.c_uint32(begin), ctypes.c_uint32(end))
-        for turn in self._turn:
+        for turn in self._turn[: self.active - 1]:
             turn.release()
         self._functions.run(self._base, ctypes.c_int(0))
 

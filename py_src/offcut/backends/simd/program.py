@@ -10,6 +10,8 @@ import numpy as np
 from offcut.backends import Checkpoint
 from offcut.backends.simd.assemble import Assembly, Run, Transfer
 from offcut.backends.simd.draft import Host
+from offcut.backends.simd.probe import fastest, probe_op
+from offcut.backends.simd.table import THREADS_AT
 from offcut.container import Model
 from offcut.errors import BackendError
 from offcut.ops import OPS
@@ -20,7 +22,8 @@ __all__ = ["Library", "SimdProgram"]
 class Library(Protocol):
     """The kernels with a memory of their own."""
 
-    threads: int
+    threads: int  # there are
+    active: int  # of them that run ops
     note: str  # why there are fewer threads than wanted, "" otherwise
 
     def write(self, offset: int, data: np.ndarray | bytes) -> None:
@@ -32,7 +35,7 @@ class Library(Protocol):
         ...
 
     def run(self, begin: int, end: int) -> None:
-        """Run ops [begin, end) on all threads."""
+        """Run ops [begin, end) on the active threads."""
         ...
 
     def close(self) -> None:
@@ -43,7 +46,10 @@ class Library(Protocol):
 class SimdProgram:
     """A model in a library's memory."""
 
-    def __init__(self, model: Model, assembly: Assembly, library: Library) -> None:
+    def __init__(
+        self, model: Model, assembly: Assembly, library: Library, *, probe: bool = False
+    ) -> None:
+        """Load `assembly` into `library`; with `probe`, use as many threads as are fastest."""
         self.model = model
         self.library: Library | None = library
         self.threads = library.threads
@@ -52,6 +58,9 @@ class SimdProgram:
         self.bytes = assembly.size(library.threads)
         self._steps = assembly.steps
         self._load(assembly, library)
+        op = probe_op(assembly.draft) if probe and library.threads > 1 else None
+        if op is not None:
+            self._use(fastest(library.threads, lambda threads: self._time(op, threads)))
 
     def _load(self, assembly: Assembly, library: Library) -> None:
         library.write(0, assembly.control(library.threads))
@@ -62,6 +71,16 @@ class SimdProgram:
                 library.write(offset, piece)
             library.write(*batch.ops)
             library.run(batch.run.begin, batch.run.end)
+
+    def _time(self, op: int, threads: int) -> None:
+        self._use(threads)
+        assert self.library is not None
+        self.library.run(op, op + 1)
+
+    def _use(self, threads: int) -> None:
+        assert self.library is not None
+        self.threads = self.library.active = threads
+        self.library.write(THREADS_AT, threads.to_bytes(4, "little"))
 
     async def run(
         self, inputs: Mapping[str, np.ndarray], checkpoint: Checkpoint

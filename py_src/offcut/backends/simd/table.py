@@ -9,10 +9,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-__all__ = ["CONTROL_BYTES", "KERNELS", "LAYOUTS", "OP_BYTES", "pack_control", "pack_op"]
+__all__ = [
+    "CONTROL_BYTES",
+    "KERNELS",
+    "LAYOUTS",
+    "OP_BYTES",
+    "THREADS_AT",
+    "pack_control",
+    "pack_op",
+]
 
 OP_BYTES = 192
 CONTROL_BYTES = 64
+THREADS_AT = 16  # where the control block has the number of threads
 
 LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, code as in struct
     "conv": """in:I out:I residual:I weights:I scales:I bias:I row_runs:I column_runs:I runs:I

@@ -9,11 +9,11 @@
 
 // At the start of the memory.
 typedef struct {
-    uint32_t job;         // counts the jobs; helpers wait for it to change
+    uint32_t job;         // 16 * count of the jobs + threads that do this one; helpers wait for it
     uint32_t arrived;     // threads at the barrier
     uint32_t generation;  // counts the barriers
     uint32_t stop;        // 1: helpers return
-    uint32_t threads;
+    uint32_t threads;                // that do the next job, from 1 to 15
     uint32_t ops;                    // offset of the op table
     uint32_t begin, end;             // the job: these ops
     uint32_t scratch, scratch_size;  // offset of thread 0's scratch; bytes for each thread
@@ -29,8 +29,7 @@ static kernel *const KERNELS[] = {
     conv_float_pixel,
 };
 
-static void barrier(control *c) {
-    uint32_t threads = c->threads;
+static void barrier(control *c, uint32_t threads) {
     if (threads == 1) return;
     uint32_t generation = __atomic_load_n(&c->generation, __ATOMIC_ACQUIRE);
     if (__atomic_add_fetch(&c->arrived, 1, __ATOMIC_ACQ_REL) < threads) {
@@ -43,17 +42,22 @@ static void barrier(control *c) {
 }
 
 // The job is read once at its start: after the last barrier thread 0 may write the next one.
-static void run_job(uint8_t *memory, int ith) {
+static void run_job(uint8_t *memory, int ith, int nth) {
     control *c = (control *)memory;
     args a = {memory, 0, memory + c->scratch + (uint64_t)c->scratch_size * (uint32_t)ith};
     uint32_t end = c->end;
-    int nth = (int)c->threads;
     for (uint32_t i = c->begin; i < end; i++) {
         a.op = (op *)(memory + c->ops) + i;
         require(a.op->kernel < sizeof KERNELS / sizeof *KERNELS);
         KERNELS[a.op->kernel](&a, ith, nth);
-        barrier(c);
+        barrier(c, (uint32_t)nth);
     }
+}
+
+static void set_job(control *c, uint32_t threads) {
+    uint32_t count = __atomic_load_n(&c->job, __ATOMIC_RELAXED) / 16 + 1;
+    __atomic_store_n(&c->job, count * 16 + threads, __ATOMIC_RELEASE);
+    wake_all(&c->job);
 }
 
 // Write down the job of running ops [begin, end), and let waiting helpers begin.
@@ -63,20 +67,23 @@ EXPORT(announce) void announce(uint8_t *memory, uint32_t begin, uint32_t end) {
     for (uint32_t i = begin; i < end; i++) ops[i].next = 0;
     c->begin = begin;
     c->end = end;
-    __atomic_add_fetch(&c->job, 1, __ATOMIC_RELEASE);
-    wake_all(&c->job);
+    set_job(c, c->threads);
 }
 
 // Do this thread's part of the job that was announced; return when all threads have done theirs.
-EXPORT(run) void run(uint8_t *memory, int ith) { run_job(memory, ith); }
+EXPORT(run) void run(uint8_t *memory, int ith) {
+    run_job(memory, ith, (int)((control *)memory)->threads);
+}
 
-// Be helper number ith: do every job from the one after `job` on, until told to stop.
+// Be helper number ith: do every job from the one after `job` on that wants so many threads, until
+// told to stop. A job that this thread is part of cannot be followed by another before it is done.
 EXPORT(serve) void serve(uint8_t *memory, int ith, uint32_t job) {
     control *c = (control *)memory;
-    for (;; job++) {
+    for (;;) {
         await_change(&c->job, job, 1);
+        job = __atomic_load_n(&c->job, __ATOMIC_ACQUIRE);
         if (__atomic_load_n(&c->stop, __ATOMIC_ACQUIRE)) return;
-        run_job(memory, ith);
+        if (ith < (int)(job % 16)) run_job(memory, ith, (int)(job % 16));
     }
 }
 
@@ -84,8 +91,7 @@ EXPORT(serve) void serve(uint8_t *memory, int ith, uint32_t job) {
 EXPORT(dismiss) void dismiss(uint8_t *memory) {
     control *c = (control *)memory;
     __atomic_store_n(&c->stop, 1, __ATOMIC_RELEASE);
-    __atomic_add_fetch(&c->job, 1, __ATOMIC_RELEASE);
-    wake_all(&c->job);
+    set_job(c, 0);
 }
 
 // What Python must know of the build: bytes of an op, and columns of a group.
