@@ -140,6 +140,8 @@ def _no_threads() -> str:
         return "the page has loaded no kernels for threads"
     if not js.crossOriginIsolated:
         return "the page is not cross-origin isolated"
+    if not hasattr(js, "SharedArrayBuffer"):  # WebKitGTK
+        return "this browser shares no memory between threads"
     return ""
 
 
@@ -170,7 +172,8 @@ def _answer(worker: Any) -> asyncio.Future[Any]:
 
     def failed(event: Any) -> None:
         if not made.done():
-            made.set_exception(BackendError(f"a kernel thread failed: {event.message}"))
+            why = getattr(event, "message", "its script could not be loaded")  # a plain Event then
+            made.set_exception(BackendError(f"a kernel thread failed: {why}"))
 
     worker.onmessage = create_once_callable(ready)
     worker.onerror = create_once_callable(failed)
