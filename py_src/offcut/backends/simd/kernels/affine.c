@@ -113,7 +113,8 @@ typedef struct {
 } moments;
 
 // Of all cells of a plane: 2^23 cells of 255 fit 31 bits, as do fewer than 2^15 squares in a row.
-INLINE void add_cells(const affine_args *s, const uint8_t *from, const int squared, moments *m) {
+static __attribute__((noinline)) void add_cells(const affine_args *s, const uint8_t *from,
+                                                int squared, moments *m) {
     i32x4 sums[4] = {0};
     *m = (moments){0};
     for (int y = 0; y < s->h; y++, from += s->pitch_in) {

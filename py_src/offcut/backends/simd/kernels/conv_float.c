@@ -27,11 +27,6 @@ void multiply_floats(const float *x, int step, const float *w, int depth, int gr
     }
 }
 
-INLINE f32x4 finished(const float_conv_args *c, f32x4 v, float bias, const float *residual) {
-    v = activate(v + splat_f32(bias), c->activation);
-    return residual ? activate(v + load_f32x4(residual), c->activation_last) : v;
-}
-
 void finish_floats(const args *a, const float_conv_args *c, int channel, int at, int n,
                    float *sums) {
     const float *biases = (const float *)(a->memory + c->bias);
@@ -46,12 +41,12 @@ void finish_floats(const args *a, const float_conv_args *c, int channel, int at,
         }
         bias = 0.0f;
     }
-    int i = 0;
-    for (; i + 4 <= n; i += 4)
-        store_f32x4(to + i, finished(c, load_f32x4(sums + i), bias, residual ? residual + i : 0));
-    for (; i < n; i++) {
-        float other[4] = {residual ? residual[i] : 0.0f};
-        to[i] = finished(c, splat_f32(sums[i]), bias, residual ? other : 0)[0];
+    for (int i = 0; i < n; i += 4) {
+        int rest = n - i;
+        f32x4 other = residual ? load_some(residual + i, rest) : splat_f32(0.0f);
+        f32x4 v = activate(load_f32x4(sums + i) + splat_f32(bias), c->activation);
+        if (residual) v = activate(v + other, c->activation_last);
+        store_some(to + i, v, rest);
     }
 }
 
@@ -146,7 +141,7 @@ void conv_float(const args *a, int ith, int nth) {
 void conv_float_pixel(const args *a, int ith, int nth) {
     const float_conv_args *c = &a->op->float_conv;
     int depth = (int)c->channels_in, outputs = (int)c->channels_out;
-    float *x = (float *)a->scratch, sums[MANY];
+    float *x = (float *)a->scratch, sums[MANY + 4];
     (void)ith;
     for (int k = 0; k < depth; k++) x[k] = *channel_of(a, c->in, k);
     for (share s; next_share(a, nth, &s);)

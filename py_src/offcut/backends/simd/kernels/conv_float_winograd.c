@@ -14,7 +14,7 @@
 
 enum { TAPS = 36, QUAD = 4, WINDOW = 20, QUADS = PIXELS / QUAD, BLOCK_TILES = 16 };
 
-INLINE void transpose(f32x4 v[4]) {
+static __attribute__((noinline)) void transpose(f32x4 v[4]) {
     f32x4 a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
     f32x4 b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
     f32x4 c = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
@@ -25,8 +25,8 @@ INLINE void transpose(f32x4 v[4]) {
     v[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
-// B^T d
-INLINE void transform_input(const f32x4 d[6], f32x4 out[6]) {
+// B^T d. Compiled once, for size; likewise the next.
+static __attribute__((noinline)) void transform_input(const f32x4 d[6], f32x4 out[6]) {
     f32x4 two = splat_f32(2.0f), four = splat_f32(4.0f), five = splat_f32(5.0f);
     f32x4 even = d[4] - d[2] * four, odd = d[3] - d[1] * four;
     f32x4 near = d[4] - d[2], slope = (d[3] - d[1]) * two;
@@ -39,7 +39,7 @@ INLINE void transform_input(const f32x4 d[6], f32x4 out[6]) {
 }
 
 // A^T m
-INLINE void transform_output(const f32x4 m[6], f32x4 out[4]) {
+static __attribute__((noinline)) void transform_output(const f32x4 m[6], f32x4 out[4]) {
     f32x4 sum_12 = m[1] + m[2], difference_12 = m[1] - m[2];
     f32x4 sum_34 = m[3] + m[4], difference_34 = m[3] - m[4];
     out[0] = m[0] + sum_12 + sum_34;
@@ -76,18 +76,18 @@ static void spread_quad(const float *from, int pitch, float *v, int64_t step) {
     f32x4 rows[6][WINDOW / 4];
     for (int i = 0; i < WINDOW / 4; i++) {
         f32x4 d[6], out[6];
-        UNROLL for (int row = 0; row < 6; row++) d[row] = load_f32x4(from + row * pitch + i * 4);
+        for (int row = 0; row < 6; row++) d[row] = load_f32x4(from + row * pitch + i * 4);
         transform_input(d, out);
-        UNROLL for (int row = 0; row < 6; row++) rows[row][i] = out[row];
+        for (int row = 0; row < 6; row++) rows[row][i] = out[row];
     }
     for (int row = 0; row < 6; row++, v += 6 * step) {
         f32x4 d[6], out[6], last = rows[row][4];
-        UNROLL for (int i = 0; i < 4; i++) d[i] = rows[row][i];
+        for (int i = 0; i < 4; i++) d[i] = rows[row][i];
         transpose(d);  // d[i]: column i of each tile
         d[4] = __builtin_shufflevector(d[0], last, 1, 2, 3, 4);
         d[5] = __builtin_shufflevector(d[1], last, 1, 2, 3, 5);
         transform_input(d, out);
-        UNROLL for (int i = 0; i < 6; i++) store_f32x4(v + i * step, out[i]);
+        for (int i = 0; i < 6; i++) store_f32x4(v + i * step, out[i]);
     }
 }
 
@@ -95,11 +95,11 @@ static void spread_quad(const float *from, int pitch, float *v, int64_t step) {
 static void collect_quad(const args *a, const float_conv_args *c, int channel, int y, int x,
                          const float *m, int64_t step) {
     f32x4 rows[4][6];
-    UNROLL for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 6; i++) {
         f32x4 taps[6], out[4];
-        UNROLL for (int row = 0; row < 6; row++) taps[row] = load_f32x4(m + (row * 6 + i) * step);
+        for (int row = 0; row < 6; row++) taps[row] = load_f32x4(m + (row * 6 + i) * step);
         transform_output(taps, out);
-        UNROLL for (int row = 0; row < 4; row++) rows[row][i] = out[row];
+        for (int row = 0; row < 4; row++) rows[row][i] = out[row];
     }
     int n = at_most(c->w_out - x, QUAD * 4);
     for (int row = 0; row < 4 && y + row < c->h_out; row++) {
@@ -107,7 +107,7 @@ static void collect_quad(const args *a, const float_conv_args *c, int channel, i
         float pixels[QUAD * 4];
         transform_output(rows[row], out);
         transpose(out);
-        UNROLL for (int i = 0; i < 4; i++) store_f32x4(pixels + i * 4, out[i]);
+        for (int i = 0; i < 4; i++) store_f32x4(pixels + i * 4, out[i]);
         finish_floats(a, c, channel, (y + row) * c->w_out + x, n, pixels);
     }
 }

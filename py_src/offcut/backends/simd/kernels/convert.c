@@ -1,10 +1,10 @@
 // Between float channels f32 [h][w] and u8 planes, four pixels of a plane at a time. A piece of work
 // is a row of all planes. Parameters are per channel: float = u8 * scale + offset, and
 // u8 = round(float * steps + zero), saturated.
-#include "plane.h"
+#include "float.h"
 
 // Bytes [4 pixels][16 channels] to [16 channels][4 pixels], 4 channels in each vector, or back.
-INLINE void to_channels(u8x16 v[4]) {
+static __attribute__((noinline)) void to_channels(u8x16 v[4]) {
     u8x16 a = __builtin_shufflevector(v[0], v[1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
                                       23);
     u8x16 b = __builtin_shufflevector(v[0], v[1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
@@ -22,20 +22,6 @@ INLINE void to_channels(u8x16 v[4]) {
 
 INLINE float *float_row(const args *a, uint32_t table, int channel, int y, int w) {
     return (float *)(a->memory + table_of(a, table)[channel]) + y * w;
-}
-
-static void store_some(float *to, f32x4 v, int n) {
-    if (n >= 4)
-        store_f32x4(to, v);
-    else
-        for (int i = 0; i < n; i++) to[i] = v[i];
-}
-
-static f32x4 load_some(const float *from, int n) {
-    if (n >= 4) return load_f32x4(from);
-    f32x4 v = splat_f32(0.0f);
-    for (int i = 0; i < n; i++) v[i] = from[i];
-    return v;
 }
 
 void dequantize(const args *a, int ith, int nth) {

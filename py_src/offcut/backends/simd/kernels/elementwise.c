@@ -6,7 +6,7 @@
 // the operands, the next applies the activation to the result.
 #include "float.h"
 
-enum { STEP = 16, RUN = 1024 };  // floats of a loop's step, and of a run
+enum { STEP = 8, RUN = 1024 };  // floats of a loop's step, and of a run
 enum { KEEP_A, PLUS, MINUS, TIMES, OVER, SLOPE, LARGEST, SMALLEST };  // see lower_elementwise.py
 
 // An operand of a run: floats from `at` on, or (step 0) STEP times the same one.

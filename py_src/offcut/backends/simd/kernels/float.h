@@ -31,11 +31,26 @@ INLINE float *channel_of(const args *a, uint32_t table, int channel) {
     return (float *)(a->memory + table_of(a, table)[channel]);
 }
 
+// The first n of four floats.
+INLINE void store_some(float *to, f32x4 v, int n) {
+    if (n >= 4)
+        store_f32x4(to, v);
+    else
+        for (int i = 0; i < n; i++) to[i] = v[i];
+}
+
+INLINE f32x4 load_some(const float *from, int n) {
+    if (n >= 4) return load_f32x4(from);
+    f32x4 v = splat_f32(0.0f);
+    for (int i = 0; i < n; i++) v[i] = from[i];
+    return v;
+}
+
 // Products of `groups` columns x f32 [depth][PIXELS] with 4 outputs w f32 [depth][4]; `step` floats
 // lie between columns. sums f32 [4][groups * PIXELS]; each starts from 0 and goes up in depth.
 void multiply_floats(const float *x, int step, const float *w, int depth, int groups, float *sums);
 
 // The end of a float convolution, for n pixels of one channel from pixel `at` (counted along the
-// rows) on: bias, activation, residual and its activation.
+// rows) on: bias, activation, residual and its activation. Up to three sums more are read.
 void finish_floats(const args *a, const float_conv_args *c, int channel, int at, int n,
                    float *sums);

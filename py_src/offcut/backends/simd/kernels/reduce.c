@@ -15,7 +15,7 @@ INLINE double add_up(f32x8 v) {
 }
 
 // The sum of (x - middle), or of their squares.
-INLINE double sum(const float *x, int n, float middle, const int squares) {
+static double sum(const float *x, int n, float middle, int squares) {
     double total = 0.0;
     int i = 0;
     while (i + 8 <= n) {
@@ -33,8 +33,6 @@ INLINE double sum(const float *x, int n, float middle, const int squares) {
     return total;
 }
 
-static double sum_all(const float *x, int n) { return sum(x, n, 0.0f, 0); }
-
 void reduce_float(const args *a, int ith, int nth) {
     const reduce_args *r = &a->op->reduce;
     (void)ith;
@@ -48,7 +46,7 @@ void reduce_float(const args *a, int ith, int nth) {
                 *to = most;
                 continue;
             }
-            double total = sum_all(x, r->count);
+            double total = sum(x, r->count, 0.0f, 0);
             *to = (float)(r->kind == REDUCE_MEAN ? total / r->count : total);
         }
 }
@@ -63,7 +61,7 @@ void normalize_float(const args *a, int ith, int nth) {
         for (int channel = s.begin; channel < s.end; channel++) {
             const float *x = channel_of(a, r->in, channel);
             float *to = channel_of(a, r->out, channel);
-            float mean = (float)(sum_all(x, r->count) / r->count);
+            float mean = (float)(sum(x, r->count, 0.0f, 0) / r->count);
             float variance = (float)(sum(x, r->count, mean, 1) / r->count);
             float factor = parameters[2 * channel] / __builtin_sqrtf(variance + r->epsilon);
             float bias = parameters[2 * channel + 1];

@@ -12,12 +12,22 @@
 enum { SUM, MAX, MEAN };
 enum { STEP = 16 };
 
+// The sizes, which stand in this order in float_conv_args and in pool_args.
+typedef struct {
+    int32_t h_in, w_in, h_out, w_out;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+} windows;
+
+// The channels that a window covers.
 typedef struct {
     const uint8_t *memory;
-    const uint32_t *in;  // table of the channels that a window covers
-    int channels, h_in, w_in, w_out;
-    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-} windows;
+    const uint32_t *table;
+    int channels;
+} inputs;
+
+INLINE const float *row_of(const windows *g, const inputs *in, int channel, int y) {
+    return (const float *)(in->memory + in->table[channel]) + y * g->w_in;
+}
 
 // The rows of the window that lie inside, and the input row of its first one.
 typedef struct {
@@ -58,30 +68,30 @@ INLINE f32x4 load_apart(const float *from, int stride) {
     return (f32x4){from[0], from[stride], from[2 * stride], from[3 * stride]};
 }
 
-// Add the windows' part in one input row to the output row.
-INLINE void add_row(const windows *g, const int kind, const int stride, const float *from,
-                    const float *weights, float *to) {
-    for (int x = 0; x < g->w_out; x += STEP, from += STEP * stride, to += STEP) {
+// Add the windows' part in one input row to the output row, n columns at a time.
+INLINE void add_row(const windows *g, const int kind, const int stride, const int n,
+                    const float *from, const float *weights, float *to) {
+    for (int x = 0; x < g->w_out; x += n, from += n * stride, to += n) {
         f32x4 s[STEP / 4];
-        UNROLL for (int i = 0; i < STEP / 4; i++) s[i] = load_f32x4(to + 4 * i);
+        UNROLL for (int i = 0; i < n / 4; i++) s[i] = load_f32x4(to + 4 * i);
         for (int kx = 0; kx < g->kernel_w; kx++) {
             const float *at = from + kx * g->dilation_w;
             f32x4 weight = splat_f32(kind == SUM ? weights[kx] : 1.0f);
-            UNROLL for (int i = 0; i < STEP / 4; i++) {
+            UNROLL for (int i = 0; i < n / 4; i++) {
                 f32x4 v = load_apart(at + i * 4 * stride, stride);
                 s[i] = kind == MAX ? max_f32(v, s[i]) : s[i] + v * weight;
             }
         }
-        UNROLL for (int i = 0; i < STEP / 4; i++) store_f32x4(to + 4 * i, s[i]);
+        UNROLL for (int i = 0; i < n / 4; i++) store_f32x4(to + 4 * i, s[i]);
     }
 }
 
 // The output row of a 1x1 kernel, all channels at once; w_out is a multiple of STEP.
-static void mix_row(const windows *g, const float *w, int y, float *to) {
+static void mix_row(const windows *g, const inputs *in, const float *w, int y, float *to) {
     for (int x = 0; x < g->w_out; x += STEP) {
         f32x4 s[STEP / 4] = {0};
-        for (int channel = 0; channel < g->channels; channel++) {
-            const float *from = (const float *)(g->memory + g->in[channel]) + y * g->w_in + x;
+        for (int channel = 0; channel < in->channels; channel++) {
+            const float *from = row_of(g, in, channel, y) + x;
             UNROLL for (int i = 0; i < STEP / 4; i++)
                 s[i] += load_f32x4(from + 4 * i) * splat_f32(w[channel]);
         }
@@ -90,68 +100,47 @@ static void mix_row(const windows *g, const float *w, int y, float *to) {
 }
 
 // An output row in `scratch`: the row, with room for whole steps, then a padded input row.
-static float *sum_row(const windows *g, int kind, const float *w, rows_inside r, float *scratch) {
+static float *sum_row(const windows *g, inputs in, int kind, const float *w, int y,
+                      float *scratch) {
+    rows_inside r = rows_at(g, y);
     int mixes = kind == SUM && g->w_out % STEP == 0 && g->kernel_h == 1 && g->kernel_w == 1 &&
                 g->stride_w == 1 && !g->pad_left && r.begin < r.end;
     if (mixes) {
-        mix_row(g, w, r.top, scratch);
+        mix_row(g, &in, w, r.top, scratch);
         return scratch;
     }
     float first = kind == MAX ? -__builtin_inff() : 0.0f, *copy = scratch + whole_steps(g->w_out);
     for (int x = 0; x < whole_steps(g->w_out); x += 4) store_f32x4(scratch + x, splat_f32(first));
-    for (int channel = 0; channel < g->channels; channel++)
+    for (int channel = 0; channel < in.channels; channel++)
         for (int ky = r.begin; ky < r.end; ky++) {
-            const float *row = (const float *)(g->memory + g->in[channel]) +
-                               (r.top + ky * g->dilation_h) * g->w_in;
+            const float *row = row_of(g, &in, channel, r.top + ky * g->dilation_h);
             const float *from = padded_row(g, row, first, copy);
             const float *weights = w + (channel * g->kernel_h + ky) * g->kernel_w;
             if (kind == SUM && g->stride_w == 1)
-                add_row(g, SUM, 1, from, weights, scratch);
+                add_row(g, SUM, 1, STEP, from, weights, scratch);
             else if (kind == SUM && g->stride_w == 2)
-                add_row(g, SUM, 2, from, weights, scratch);
+                add_row(g, SUM, 2, STEP, from, weights, scratch);
             else if (kind == MAX && g->stride_w == 2)
-                add_row(g, MAX, 2, from, weights, scratch);
+                add_row(g, MAX, 2, 4, from, weights, scratch);
             else
-                add_row(g, kind, g->stride_w, from, weights, scratch);
+                add_row(g, kind, g->stride_w, 4, from, weights, scratch);
         }
     return scratch;
 }
 
 void conv_float_windows(const args *a, int ith, int nth) {
     const float_conv_args *c = &a->op->float_conv;
-    windows g = {a->memory, 0, (int)c->channels_in, c->h_in, c->w_in, c->w_out, c->kernel_h,
-                 c->kernel_w, c->stride_h, c->stride_w, c->dilation_h, c->dilation_w, c->pad_top,
-                 c->pad_left};
+    const windows *g = (const windows *)&c->h_in;
+    int channels = (int)c->channels_in, taps = channels * c->kernel_h * c->kernel_w;
     (void)ith;
     for (share s; next_share(a, nth, &s);)
         for (int unit = s.begin; unit < s.end; unit++) {
             int channel = unit / c->h_out, y = unit % c->h_out;
-            const float *w = (const float *)(a->memory + c->weights) +
-                             (int64_t)channel * g.channels * g.kernel_h * g.kernel_w;
-            g.in = table_of(a, c->in) + channel / (int)c->channels_out * g.channels;
-            float *row = sum_row(&g, SUM, w, rows_at(&g, y), (float *)a->scratch);
+            int group = channel / (int)c->channels_out;
+            const float *w = (const float *)(a->memory + c->weights) + (int64_t)channel * taps;
+            inputs in = {a->memory, table_of(a, c->in) + group * channels, channels};
+            float *row = sum_row(g, in, SUM, w, y, (float *)a->scratch);
             finish_floats(a, c, channel, y * c->w_out, c->w_out, row);
-        }
-}
-
-INLINE windows pool_windows(const args *a, const pool_args *p) {
-    return (windows){a->memory, 0, 1, p->h_in, p->w_in, p->w_out, p->kernel_h, p->kernel_w,
-                     p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, p->pad_top,
-                     p->pad_left};
-}
-
-void max_pool_float(const args *a, int ith, int nth) {
-    const pool_args *p = &a->op->pool;
-    windows g = pool_windows(a, p);
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int unit = s.begin; unit < s.end; unit++) {
-            int channel = unit / p->h_out, y = unit % p->h_out, x = 0;
-            g.in = table_of(a, p->in) + channel;
-            float *to = channel_of(a, p->out, channel) + y * p->w_out;
-            float *row = sum_row(&g, MAX, 0, rows_at(&g, y), (float *)a->scratch);
-            for (; x + 4 <= p->w_out; x += 4) store_f32x4(to + x, load_f32x4(row + x));
-            for (; x < p->w_out; x++) to[x] = row[x];
         }
 }
 
@@ -161,21 +150,30 @@ INLINE int counted(const pool_args *p, int from, int size, int pad, int limit, i
     return at_most(from + size, last) - at_least(from, first);
 }
 
-void average_pool_float(const args *a, int ith, int nth) {
+static void pool_rows(const args *a, int nth, int kind) {
     const pool_args *p = &a->op->pool;
-    windows g = pool_windows(a, p);
-    (void)ith;
     for (share s; next_share(a, nth, &s);)
         for (int unit = s.begin; unit < s.end; unit++) {
             int channel = unit / p->h_out, y = unit % p->h_out;
-            rows_inside r = rows_at(&g, y);
-            g.in = table_of(a, p->in) + channel;
+            inputs in = {a->memory, table_of(a, p->in) + channel, 1};
             float *to = channel_of(a, p->out, channel) + y * p->w_out;
-            float *row = sum_row(&g, MEAN, 0, r, (float *)a->scratch);
-            int rows = counted(p, r.top, p->kernel_h, p->pad_top, p->h_in, p->h_end);
-            for (int x = 0; x < p->w_out; x++)
-                to[x] = row[x] / (float)(rows * counted(p, x * p->stride_w - p->pad_left,
-                                                        p->kernel_w, p->pad_left, p->w_in,
-                                                        p->w_end));
+            float *row = sum_row((const windows *)&p->h_in, in, kind, 0, y, (float *)a->scratch);
+            int rows = counted(p, y * p->stride_h - p->pad_top, p->kernel_h, p->pad_top, p->h_in,
+                               p->h_end);
+            for (int x = 0; kind == MEAN && x < p->w_out; x++)
+                row[x] /= (float)(rows * counted(p, x * p->stride_w - p->pad_left, p->kernel_w,
+                                                 p->pad_left, p->w_in, p->w_end));
+            for (int x = 0; x < p->w_out; x += 4)
+                store_some(to + x, load_f32x4(row + x), p->w_out - x);
         }
+}
+
+void max_pool_float(const args *a, int ith, int nth) {
+    (void)ith;
+    pool_rows(a, nth, MAX);
+}
+
+void average_pool_float(const args *a, int ith, int nth) {
+    (void)ith;
+    pool_rows(a, nth, MEAN);
 }
