@@ -15,7 +15,7 @@ from offcut.errors import ModelFormatError
 
 __all__ = ["MAX_FOLDED", "check_growth"]
 
-MAX_FOLDED = 1 << 25  # elements
+MAX_FOLDED = 1 << 23  # elements, where a constant grows
 
 
 def check_growth(node: RawNode, x: Operands) -> None:
@@ -40,13 +40,20 @@ def _gathered(node: RawNode, x: Operands) -> int:
     return math.prod(kept) * x[1].size
 
 
+def _scales(node: RawNode, x: Operands) -> int:
+    """Return how many scales are made of those in the file; no more than there are values."""
+    count = x[1].size * max(1, int(node.attributes.get("block_size", 0)))
+    return 0 if count <= 2 * x[0].size else count
+
+
 # How many elements come out, where that can be more than go in.
 GROWTH: dict[str, Callable[[RawNode, Operands], int]] = {
     "Concat": lambda node, x: sum(part.size for part in x),
     "ConstantOfShape": lambda node, x: _product([*x[0]]),
-    "DequantizeLinear": lambda node, x: x[0].size + 2 * x[1].size,
+    "DequantizeLinear": lambda node, x: _scales(node, x),
     "Expand": lambda node, x: _product([*x[1]]) * x[0].size,
     "Gather": _gathered,
+    "QuantizeLinear": lambda node, x: _scales(node, x),
     "Tile": lambda node, x: _product([*x[1]]) * x[0].size,
     "Where": _broadcast_size,
     **dict.fromkeys(ELEMENTWISE, _broadcast_size),

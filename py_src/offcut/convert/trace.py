@@ -35,9 +35,12 @@ __all__ = ["image_input", "trace"]
 
 MAX_EXTENT = 8192
 BAD_OPERANDS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError)
-MAX_CONSTANTS = 1 << 31  # bytes of all that is folded
+MAX_CONSTANTS = 1 << 30  # bytes of all that is folded
+MAX_PRODUCTS = 1 << 30  # of one constant matrix product
+WINDOWS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool")  # not computed on constants
 FLOATS = (1, 10, 11, 16)  # data types of an image
 KEEP_QUANTIZATION = "Concat Flatten Identity MaxPool Reshape Slice Split Squeeze Transpose".split()
+PRODUCTS = ("MatMul", "Gemm")
 SPARE = ("BatchNormalization", "Dropout", "MaxPool")  # outputs after the first may go unused
 
 
@@ -226,7 +229,12 @@ class _State:
             self.shapes[node.name] = shape
             self.nodes.append(node)
             return
-        if math.prod(shape) > MAX_FOLDED:
+        if node.op in WINDOWS:
+            raise UnsupportedOperatorError(
+                f"{node.op} {node.name}: of a constant, not of the image"
+            )
+        inner = max(self.shapes[node.inputs[0]], default=1) if node.op in PRODUCTS else 1
+        if math.prod(shape) > MAX_FOLDED or math.prod(shape) * inner > MAX_PRODUCTS:
             raise ModelFormatError(f"{node.op} {node.name}: makes a constant of {shape}: too large")
         operands = [
             np.asarray(self.constants[name], np.float32) if name else None for name in node.inputs

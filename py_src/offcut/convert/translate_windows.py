@@ -22,6 +22,8 @@ def conv(site: Site) -> list[Node]:
     kernel = site.constant(1).shape[2:]
     if len(site.shape()) != 4 or len(kernel) != 2:
         raise site.unsupported(f"{len(site.shape()) - 2} spatial axes, expected 2")
+    if site.has(2) and len(site.shape(2)) != 1:
+        raise ModelFormatError(f"{site.node}: its bias has the shape {site.shape(2)}")
     strides = _pair(site, "strides")
     dilations = _pair(site, "dilations")
     inputs = [name for name in site.node.inputs if name]

@@ -20,6 +20,7 @@ __all__ = ["MAX_ELEMENTS", "SHAPES"]
 
 MAX_ELEMENTS = 1 << 28  # of one value: 1 GiB of float32
 MAX_WINDOW = 1 << 13  # cells of padding, or of a kernel's reach, along one axis
+MAX_TAPS = 1 << 20  # cells times kernel along one axis, where borders are told apart
 
 Shapes = Sequence[Shape]
 Attributes = Mapping[str, Any]
@@ -266,6 +267,8 @@ def _slid(size: Sequence[int], kernel: Sequence[int], a: Attributes) -> list[int
 
 def _border_runs(size: Sequence[int], kernel: Sequence[int], a: Attributes) -> Shape:
     strides, dilations, pads = _window(a)
+    padded = (n + before + after for n, before, after in zip(size, pads, pads[2:], strict=False))
+    _demand(all(n * k <= MAX_TAPS for n, k in zip(padded, kernel, strict=True)), "fewer taps")
     rows = (
         border_runs(size[i], kernel[i], strides[i], dilations[i], pads[i], pads[i + 2])
         for i in (0, 1)
