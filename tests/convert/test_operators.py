@@ -206,7 +206,7 @@ def test_operator_gives_what_onnxruntime_gives(spelling: Spelling) -> None:
 
 
 def test_every_translation_is_tried_here_or_beside() -> None:
-    quantized = {"QuantizeLinear", "DequantizeLinear"}  # in test_quantized.py
+    quantized = {"QuantizeLinear", "DequantizeLinear"}  # in test_qdq.py
     assert set(TRANSLATIONS) - quantized <= {spelling.op for spelling in SPELLINGS}
 
 

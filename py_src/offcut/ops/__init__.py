@@ -1,8 +1,8 @@
 """The operators: one numpy function each, the definition that every backend is judged by.
 
 An op function takes float32 arrays in ONNX's order and its attributes as keywords, whose defaults
-are ONNX's defaults; it returns one array. Adding an operator is one function with @op and its cases
-in tests/conformance.py.
+are ONNX's defaults; it returns one array. Adding an operator is one function with @op, its rule
+in shape_rules.py, and its cases in tests/conformance.py.
 """
 
 from __future__ import annotations
