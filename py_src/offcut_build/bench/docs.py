@@ -43,6 +43,7 @@ FOOT = """## How to read it
 
 - `forward/...`: U2-Netp at 320x320 on zeros, each contender in a page of its own. A page's first
   pass is not counted; `first` is it. The peer's int8 is the faster of QDQ and QOperator.
+- `profile/...`: the ops of a pass one by one, by kernel, each from Python.
 - `native/...`: the same on CPython with as many threads; onnxruntime's stop spinning between runs.
 - `ready/...`: from the navigation's begin to `data-state="ready"` by the page's own clock. Cold is
   a fresh profile, warm the third visit. The peer is a page that does nothing but `loadPyodide()`,
@@ -69,7 +70,17 @@ def render(tree: Tree) -> None:
 
 def page(figures: Figures) -> str:
     """Return the page."""
-    sections = [_machine, _targets, _forward, _start, _photos, _sizes, _accuracy, _operators]
+    sections = [
+        _machine,
+        _targets,
+        _forward,
+        _profile,
+        _start,
+        _photos,
+        _sizes,
+        _accuracy,
+        _operators,
+    ]
     parts = [HEAD, *("\n".join(section(figures)) + "\n" for section in sections), FOOT]
     return "\n".join(parts)
 
@@ -121,6 +132,22 @@ def _forward(figures: Figures) -> Iterator[str]:
             title = f"CPython: {peer.replace('_', ' ')}, {threads} thread(s)"
             rows.append(_timed(figures, title, f"{own}/{peer}", f"{own}/ratio_to_{peer}"))
     yield from _table(["who", "min", "median", "Offcut's time over theirs"], rows)
+
+
+def _profile(figures: Figures) -> Iterator[str]:
+    yield "## Where a pass goes, on one thread\n"
+    names = dict.fromkeys(k.split("/")[1] for k in figures if k.startswith("profile/"))
+    if not names:
+        yield "Not measured in this run."
+        return
+    spent = {name: float(figures[f"profile/{name}/median"]) for name in names}
+    rows = []
+    for name, milliseconds in spent.items():
+        rate = _number(figures.get(f"profile/{name}/rate/median"))
+        ops, share = figures[f"profile/{name}/ops/median"], milliseconds / sum(spent.values())
+        rows.append([f"`{name}`", f"{ops:.0f}", _number(milliseconds, "ms"), f"{share:.1%}", rate])
+    titles = ["kernel", "ops", "median", "share", "GMAC/s as a direct convolution counts"]
+    yield from _table(titles, rows)
 
 
 def _start(figures: Figures) -> Iterator[str]:

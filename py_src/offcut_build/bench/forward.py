@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from playwright.sync_api import Browser, Page
@@ -12,7 +13,7 @@ from offcut_build.bench.browser import ask, page_at
 from offcut_build.bench.rows import Row
 from offcut_build.console import say
 
-__all__ = ["Contender", "contenders", "forwards"]
+__all__ = ["Contender", "contenders", "forwards", "profile"]
 
 OPEN = "async ([threads, model]) => await window.bench.open(threads, model)"
 FORWARD = "async (runs) => await window.bench.forward(runs)"
@@ -73,6 +74,26 @@ def forwards(browser: Browser, url: str, everybody: list[Contender], *, rounds: 
             found.append(Row(f"{who.name}/first", [first[who.name]]))
             found += _memory(who, pages[who.name][1], answers[who.name])
     return found
+
+
+def profile(browser: Browser, url: str, *, passes: int) -> list[Row]:
+    """Return what each kernel's ops take in a pass on one thread, and what they reach."""
+    context = browser.new_context()
+    try:
+        page = page_at(context.new_page(), f"{url}bench_offcut.html")
+        ask(page, "open", {"threads": 1, "backend": "simd", "precision": "auto"})
+        ask(page, "forward", 2)
+        kernels: dict[str, dict[str, Any]] = ask(page, "profile", passes)
+    finally:
+        context.close()
+    rows = []
+    for kernel, found in sorted(kernels.items(), key=lambda item: -min(item[1]["spent"])):
+        name = f"profile/{kernel}"
+        rows += [Row(name, found["spent"]), Row(f"{name}/ops", [found["ops"]], "")]
+        if found["macs"]:
+            rate = found["macs"] / median(found["spent"]) / 1e6
+            rows.append(Row(f"{name}/rate", [rate], "GMAC/s"))
+    return rows
 
 
 def _open(page: Page, url: str, who: Contender) -> tuple[Page, dict[str, Any]]:

@@ -18,7 +18,7 @@ from offcut_build import assets
 from offcut_build.bench import int8
 from offcut_build.bench.accuracy import accuracy, unseen_photos
 from offcut_build.bench.browser import Sites, chromium, sites
-from offcut_build.bench.forward import contenders, forwards
+from offcut_build.bench.forward import contenders, forwards, profile
 from offcut_build.bench.native import natives
 from offcut_build.bench.networks import all_ops
 from offcut_build.bench.op_table import heading, line, summary, totals
@@ -99,6 +99,10 @@ def _forward(s: Setting) -> list[Row]:
     return forwards(s.browser, s.sites.bench, everybody, rounds=3 if s.quick else 11)
 
 
+def _profile(s: Setting) -> list[Row]:
+    return profile(s.browser, s.sites.bench, passes=3 if s.quick else 9)
+
+
 def _native(s: Setting) -> list[Row]:
     rounds = 5 if s.quick else 25
     peers = s.float32(), s.int8()
@@ -150,6 +154,7 @@ GROUPS: dict[str, Group] = {
     "sizes": _sizes,
     "visits": _visits,
     "forward": _forward,
+    "profile": _profile,
     "native": _native,
     "photos": _photos,
     "accuracy": _accuracy,

@@ -14,6 +14,9 @@ import pyodide_js
 
 from offcut import backends, container
 from offcut.backends import simd
+from offcut.backends.simd.assemble import assemble
+from offcut.backends.simd.draft import Instruction
+from offcut.backends.simd.lower import lower
 from offcut.download import fetch_index, fetch_model
 from offcut.session import Session, open_session
 from offcut.web import handlers
@@ -71,6 +74,27 @@ async def forward(root: str, argument: str) -> str:
         await program.run(x, backends.no_checkpoint)
         spent.append((time.perf_counter() - begin) * 1e3)
     return json.dumps({"milliseconds": spent, "heap_peak": heap()})
+
+
+async def profile(root: str, argument: str) -> str:
+    """Time the ops of a pass one by one, on the open model. argument: how many passes.
+
+    answer: kernel -> {ops, macs, milliseconds: of all its ops, by pass}.
+    """
+    session, passes = opened["service"].session, json.loads(argument)
+    assembly = assemble(lower(session.model, simd.LOWERING, quantize=True))
+    ops = [step for step in assembly.draft.steps if isinstance(step, Instruction)]
+    run = session.program.library.run
+    found: dict[str, Any] = {}
+    for number in range(passes):
+        for at, op in enumerate(ops):
+            row = found.setdefault(op.kernel, {"ops": 0, "macs": 0, "spent": [0.0] * passes})
+            begin = time.perf_counter()
+            run(at, at + 1)
+            row["spent"][number] += (time.perf_counter() - begin) * 1e3
+            row["ops"] += number == 0
+            row["macs"] += op.macs if number == 0 else 0
+    return json.dumps(found)
 
 
 async def photo(root: str, argument: str) -> str:
