@@ -28,7 +28,7 @@ DETAIL = ("ops/", "operators/")  # printed as their own table
 
 def main(arguments: list[str]) -> int:
     """Measure what is asked for, print tables, write files where asked; return the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     tree = Tree(Path(__file__).resolve().parents[3])
     if options.render:
         docs.render(tree)
@@ -58,21 +58,22 @@ def main(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
     form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("build.py bench --", description=__doc__, formatter_class=form)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there, flat")
-    parser.add_argument("--only", metavar="GROUPS", help=f"of {','.join(GROUPS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, small photos")
+    made = argparse.ArgumentParser("build.py bench --", description=__doc__, formatter_class=form)
+    made.add_argument("--json", metavar="FILE", help="write the figures there, flat")
+    made.add_argument("--only", metavar="GROUPS", help=f"of {','.join(GROUPS)}; default: all")
+    made.add_argument("--quick", action="store_true", help="fewer rounds, small photos")
     help_match = "of ops: those whose name or networks this regular expression finds"
-    parser.add_argument("--match", default="", metavar="REGEX", help=help_match)
+    made.add_argument("--match", default="", metavar="REGEX", help=help_match)
     help_photos = "for accuracy: the first 24 that the model was not calibrated with"
-    parser.add_argument("--photos", type=Path, metavar="DIR", help=help_photos)
+    made.add_argument("--photos", type=Path, metavar="DIR", help=help_photos)
     help_docs = f"write {docs.FIGURES}, and {docs.PAGE} from it, if nothing fails"
-    parser.add_argument("--write-docs", action="store_true", help=help_docs)
+    made.add_argument("--write-docs", action="store_true", help=help_docs)
     help_render = f"only write {docs.PAGE} again from {docs.FIGURES}"
-    parser.add_argument("--render", action="store_true", help=help_render)
-    return parser
+    made.add_argument("--render", action="store_true", help=help_render)
+    return made
 
 
 def _measure(

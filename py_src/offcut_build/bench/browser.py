@@ -43,6 +43,7 @@ class Sites:
     bench: str  # a copy of it with the benchmark's pages and onnxruntime-web
     stock: str  # Pyodide and numpy as they are published
     folder: Path  # what `bench` serves
+    requests: list[str]  # paths that `hosted` was asked for, in order
 
 
 @contextmanager
@@ -63,11 +64,14 @@ def sites(tree: Tree, folder: Path) -> Iterator[Sites]:
     lines = (tree.dist / "_headers").read_text(encoding="utf-8").splitlines(keepends=True)
     for place in (bench, stock):
         (place / "_headers").write_text("".join(line for line in lines if POLICY not in line))
+    requests: list[str] = []
     with ExitStack() as stack:
+        own = serve.start(tree.dist, on_request=lambda method, path: requests.append(path))
         hosted, beside, plain = (
-            stack.enter_context(serve.start(place)).url for place in (tree.dist, bench, stock)
+            stack.enter_context(server).url
+            for server in (own, serve.start(bench), serve.start(stock))
         )
-        yield Sites(hosted, beside, plain, bench)
+        yield Sites(hosted, beside, plain, bench, requests)
 
 
 def _stock(tree: Tree, found: Mapping[str, Path], folder: Path) -> None:

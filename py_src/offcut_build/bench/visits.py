@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Response
 
@@ -65,7 +65,7 @@ def visits(browser: Browser, sites: Sites, dist: Path, photo: Path, *, rounds: i
     for kind in ("cold", "warm"):
         rows[f"ready/{kind}"].beside(rows[f"ready/{kind}/stock_pyodide"])
     count = Row("page/threads", [float(times.threads)], "")
-    return [*rows.values(), count, *_bytes(browser, sites.hosted, dist)]
+    return [*rows.values(), count, *_bytes(browser, sites, dist)]
 
 
 def with_context(browser: Browser, work: Callable[[BrowserContext], None]) -> None:
@@ -145,28 +145,37 @@ def _when(page: Page, what: str) -> float:
     raise LookupError(f"{page.url} was never {what}: {words or log}")
 
 
-def _bytes(browser: Browser, url: str, dist: Path) -> list[Row]:
+def _bytes(browser: Browser, sites: Sites, dist: Path) -> list[Row]:
     """Return what a first visit transfers until ready.
 
-    files: the sizes of what was asked for. transferred: the bodies as the server sent them.
-    gzip: what they would be on a host that compresses, each file at level 9.
+    files: the sizes of what was asked for. transferred: the bodies as the server sent them; what
+    the browser fetches for itself, for its service worker, is seen at the server and counted whole.
+    gzip: what the files would be on a host that compresses, each at level 9.
     """
     sent: dict[str, int] = {}
 
     def note(response: Response) -> None:
-        if response.url.startswith(url) and response.status == 200:
-            sent[response.url] = int(response.headers.get("content-length", "0"))
+        if response.url.startswith(sites.hosted) and response.status < 300:
+            path = _path(response.url)
+            size = int(response.headers.get("content-length", "0"))
+            sent[path] = sent.get(path, 0) + size
 
     def visit(context: BrowserContext) -> None:
         context.on("response", note)
-        _open(context, url, "ready").close()
+        _open(context, sites.hosted, "ready").close()
 
+    sites.requests.clear()
     with_context(browser, visit)
-    names = {urlsplit(address).path.lstrip("/") or "index.html" for address in sent}
-    files = [(dist / name).read_bytes() for name in names]
+    names = {name for name in map(_path, sites.requests) if (dist / name).is_file()}
+    files = {name: (dist / name).read_bytes() for name in names}
     figures = {
-        "files": sum(map(len, files)),
-        "transferred": sum(sent.values()),
-        "gzip": sum(min(len(data), len(gzip.compress(data, 9))) for data in files),
+        "files": sum(map(len, files.values())),
+        "transferred": sum(sent.get(name, len(data)) for name, data in files.items()),
+        "gzip": sum(min(len(data), len(gzip.compress(data, 9))) for data in files.values()),
     }
     return [Row(f"first_visit/{name}", [size / 1e6], "MB") for name, size in figures.items()]
+
+
+def _path(address: str) -> str:
+    """Return the file of dist/ that an address or a request's path names."""
+    return unquote(urlsplit(address).path).lstrip("/") or "index.html"
