@@ -95,6 +95,7 @@ def _measure(
                     failed.append(name)
                     traceback.print_exc()
                 say(f"[{at}/{len(chosen)}] {name}: {time.monotonic() - begin:.0f} s")
+        failed += s.failed
     rows += derived({row.name: row for row in rows})
     print(table(row for row in rows if not row.name.startswith(DETAIL)))
     return about | document(rows), failed

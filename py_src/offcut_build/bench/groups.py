@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -47,6 +47,7 @@ class Setting:
     quick: bool
     match: str  # a regular expression of operators' names and networks
     photos: Path | None  # a folder, for accuracy
+    failed: list[str] = field(default_factory=list)  # parts of groups, by name
 
     @property
     def card(self) -> Path:
@@ -141,7 +142,8 @@ def _ops(s: Setting) -> list[Row]:
     print(heading())
     timed = []
     rounds = 2 if s.quick else 3
-    for done in time_ops(s.browser, s.sites.bench, s.sites.folder, ops, rounds=rounds):
+    where = s.browser, s.sites.bench, s.sites.folder
+    for done in time_ops(*where, ops, s.failed, rounds=rounds):
         timed.append(done)
         print(line(done), flush=True)
     print(summary(timed))

@@ -56,7 +56,7 @@ def totals(timed: Sequence[Timed], networks: Mapping[str, Sequence[str]]) -> lis
 def _totals(timed: Sequence[Timed], networks: Mapping[str, Sequence[str]]) -> Iterator[Row]:
     for network in dict.fromkeys(name for names in networks.values() for name in names):
         own = [done for done in timed if network in networks[done.name]]
-        for precision in PRECISIONS:
+        for precision in PRECISIONS if own else ():
             name = f"operators/{network}/{precision}"
             found = [done for done in own if precision in slower(done)]
             ratios = [done.ratio(precision) for done in own]

@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Error, Page
 
 from offcut_build.bench.browser import ask, page_at
 from offcut_build.bench.op import Op
 from offcut_build.bench.op_model import onnx_bytes, shape_out
 from offcut_build.bench.rows import Row
+from offcut_build.console import say
 
 __all__ = ["PEER", "PRECISIONS", "Timed", "time_ops"]
 
@@ -52,19 +53,27 @@ class Timed:
 
 
 def time_ops(
-    browser: Browser, url: str, folder: Path, ops: list[Op], *, rounds: int
+    browser: Browser, url: str, folder: Path, ops: list[Op], failed: list[str], *, rounds: int
 ) -> Iterator[Timed]:
     """Yield each operator's times, on one thread; `folder` is served at `url`.
 
-    Every round runs the peer and both precisions one after another.
+    Every round runs the peer and both precisions one after another. An operator that fails is
+    added to `failed`, and the others go on in new pages.
     """
-    for first in range(0, len(ops), PAGE_OPS):
+    left = ops[::-1]
+    while left:
         context = browser.new_context()
+        op = left[-1]
         try:
             peer = page_at(context.new_page(), f"{url}bench_onnxruntime_web.html")
             offcut = page_at(context.new_page(), f"{url}bench_offcut.html?script=bench_ops.py")
-            for op in ops[first : first + PAGE_OPS]:
+            for _ in range(min(PAGE_OPS, len(left))):
+                op = left.pop()
                 yield _time(peer, offcut, folder, op, rounds)
+        except Error as error:
+            failed.append(op.name)
+            say(f"{op.name} failed: {error}")
+            left = left[:-1] if left and left[-1] is op else left  # the pages did not open
         finally:
             context.close()
 
