@@ -85,7 +85,7 @@ def _measure(
     with tempfile.TemporaryDirectory() as folder:
         how = {"quick": options.quick, "match": options.match, "photos": options.photos}
         with setting(tree, Path(folder), **how) as s:
-            about = machine.describe(s.browser.version)
+            about = machine.describe(s.browser.version, quick=options.quick)
             for at, name in enumerate(chosen, 1):
                 begin = time.monotonic()
                 say(f"[{at}/{len(chosen)}] measuring {name}")

@@ -24,6 +24,7 @@ __all__ = ["Sites", "ask", "chromium", "page_at", "sites"]
 PAGES = Path(__file__).parent / "pages"
 STOCK = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 POLICY = "Content-Security-Policy"
+CONFINED = ("/bench_offcut.html", "/bench_worker.js", "/kernel_thread.js")  # Offcut, not its peers
 QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -50,8 +51,8 @@ class Sites:
 def sites(tree: Tree, folder: Path) -> Iterator[Sites]:
     """Serve everything from 127.0.0.1 by the same server.
 
-    The benchmark's pages and the peers need a laxer content security policy than dist/ asks for;
-    all other headers, those for isolation and caching too, are the same everywhere.
+    The peers' pages need a laxer content security policy than dist/ asks for; Offcut's keep it. All
+    other headers, those for isolation and caching too, are the same everywhere.
     """
     bench, stock = folder / "bench", folder / "stock"
     shutil.copytree(tree.dist, bench)
@@ -61,9 +62,12 @@ def sites(tree: Tree, folder: Path) -> Iterator[Sites]:
     found = assets.ensure(tree)
     shutil.copy(found["u2netp.onnx"], bench / "bench_model.onnx")
     _stock(tree, found, stock)
-    lines = (tree.dist / "_headers").read_text(encoding="utf-8").splitlines(keepends=True)
-    for place in (bench, stock):
-        (place / "_headers").write_text("".join(line for line in lines if POLICY not in line))
+    lines = (tree.dist / "_headers").read_text(encoding="utf-8").splitlines()
+    lax = [line for line in lines if POLICY not in line]
+    policy = [line for line in lines if POLICY in line]
+    confined = [line for path in CONFINED for line in (path, *policy)]
+    (bench / "_headers").write_text("\n".join([*lax, *confined]))
+    (stock / "_headers").write_text("\n".join(lax))
     requests: list[str] = []
     with ExitStack() as stack:
         own = serve.start(tree.dist, on_request=lambda method, path: requests.append(path))

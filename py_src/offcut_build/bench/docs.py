@@ -91,8 +91,10 @@ def _machine(figures: Figures) -> Iterator[str]:
         f"Measured on {about['date']}: {about['processor']}, {about['cores']} cores, "
         f"{about['memory']}, {about['system']}; {about['browser']}, Python {about['python']}, "
         f"onnxruntime-web {about['onnxruntime_web']}, onnxruntime {about['onnxruntime']}; "
-        f"load before the run {about['load']}."
+        f"{about['load']} programs wanted a core just before."
     )
+    if about["run"] == "quick":
+        yield "\nThis was a quick run: few rounds, small photos, the operators of one network."
 
 
 def _targets(figures: Figures) -> Iterator[str]:
@@ -230,8 +232,8 @@ def _operators(figures: Figures) -> Iterator[str]:
     if not rows:
         yield "Not measured in this run."
         return
-    yield "Each operator of these networks on each of its shapes, beside onnxruntime-web float32.\n"
-    titles = ["network", "Offcut in", "operators", "median ratio", "slower than the peer"]
+    yield "Operators of these networks, on each of their shapes, beside onnxruntime-web float32.\n"
+    titles = ["network", "Offcut in", "measured", "median ratio", "slower than the peer"]
     yield from _table(titles, rows)
     for precision in PRECISIONS:
         yield f"\nSlower in {precision}: {_slower(figures, precision)}."

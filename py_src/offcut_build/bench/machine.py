@@ -13,9 +13,10 @@ from offcut_build.bench.peers import ONNXRUNTIME_WEB
 __all__ = ["describe"]
 
 
-def describe(browser: str) -> dict[str, str]:
-    """Return keys machine/... to text. browser: its version."""
+def describe(browser: str, *, quick: bool = False) -> dict[str, str]:
+    """Return keys machine/... to text. browser: its version. quick: whether the run was short."""
     rows = {
+        "run": "quick" if quick else "whole",
         "date": time.strftime("%Y-%m-%d"),
         "processor": _processor(),
         "cores": str(_cores()),
