@@ -5,8 +5,10 @@
 //   offcut     Offcut and numpy are imported
 //
 // Each step is reported before it begins; a failure names the step or the file. All requests leave
-// at once; what has arrived is compiled while the rest is under way. `performance` has a mark for
-// each thing that was finished, "offcut:NAME"; `build.py bench` prints them.
+// at once; what has arrived is compiled while the rest is under way. The worker's `performance` has
+// a mark "offcut:NAME" for each thing that was finished, which `build.py bench` prints: core (and its
+// WebAssembly compiled), modules (decompressed), model (fetched), files (all of these but the model),
+// python, offcut, open (the model compiled).
 
 import { fetchManifest, fetchVerified, fetchWaiting } from "./core_files.js";
 import { Failure } from "./failure.js";
@@ -51,9 +53,12 @@ export async function bootPython(root, progress, witness, model) {
   const fetchFile = counting(root, manifest, progress, witness);
   const kernels = compileKernels(fetchFile);
   const modelFile = model && new ModelFile(model, fetchFile, progress);
+  modelFile?.fetched.then(() => mark("model"));
   const modules = fetchFile(PACK).then(decompress);
+  modules.then(() => mark("modules"), () => {});
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const core = fetchCore(root, manifest, fetchFile);
+  core.then(() => mark("core"), () => {});
   await Promise.all([manifest, modules, lock, core, kernels]);
   mark("files");
   const pillow = FOLDER + JSON.parse(await lock).packages[SPARE]?.file_name;
@@ -100,8 +105,8 @@ async function fetchSpare(paths, fetchFile, atHand) {
   await Promise.allSettled(paths.map(one));
 }
 
-/** @param {string} name */
-function mark(name) {
+/** @param {string} name something is finished */
+export function mark(name) {
   performance.mark(`offcut:${name}`);
 }
 

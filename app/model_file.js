@@ -10,13 +10,13 @@ export class ModelFile {
   #done = 0;
   #total = 0;
   #waiting = false;
-  /** @type {Promise<Fetched | null>} */
-  #fetched;
+  /** null when it could not be fetched, or is taken. @type {Promise<Fetched | null>} */
+  fetched;
 
   /** @param {Promise<string>} name "" is the default @param {FetchFile} fetchFile @param {OnProgress} progress */
   constructor(name, fetchFile, progress) {
     this.progress = progress;
-    this.#fetched = this.#fetch(name, fetchFile);
+    this.fetched = this.#fetch(name, fetchFile);
   }
 
   /** @param {Promise<string>} name @param {FetchFile} fetchFile @returns {Promise<Fetched | null>} */
@@ -43,8 +43,8 @@ export class ModelFile {
   /** Return the file, once: a second model is fetched by Python. @returns {Promise<Fetched | null>} */
   take() {
     this.#waiting = true;
-    const fetched = this.#fetched;
-    this.#fetched = Promise.resolve(null);
+    const fetched = this.fetched;
+    this.fetched = Promise.resolve(null);
     return fetched;
   }
 }

@@ -2,7 +2,7 @@
 //
 // It is started by confined_worker.js, so that the page's content security policy governs it too.
 
-import { bootPython } from "./boot.js";
+import { bootPython, mark } from "./boot.js";
 import { closeWaysOut, refuseUnlessConfined } from "./confinement.js";
 import { Failure } from "./failure.js";
 import { Witness } from "./witness.js";
@@ -38,6 +38,7 @@ try {
   const boot = await bootPython(root, tell, witness, model);
   post({ boot: { stage: "offcut", done: 0, total: 1, unit: "steps" } });
   const { Service } = boot.pyodide.pyimport("offcut.web.handlers");
+  mark("offcut");
   /** @param {string} path @param {Uint8Array<ArrayBuffer>} data a model that Python verified */
   const keep = (path, data) => {
     const row = boot.manifest.files[path];
@@ -48,7 +49,9 @@ try {
   /** @param {any} message to the page; after the first answer there is time to keep files */
   const send = (message) => {
     post(message);
-    if ("result" in message || "error" in message) witness.flush();
+    if (!("result" in message || "error" in message)) return;
+    if (message.id === 1) mark("open");
+    witness.flush();
   };
   service = Service(root.href, send, boot.loadPackage, boot.kernels, keep, boot.takeModel);
   post({ boot: { stage: "up", done: 1, total: 1, unit: "steps" } });
