@@ -218,6 +218,7 @@ def _cases() -> Iterator[Case]:
     yield Case("Conv", (array(1, 8, 15, 12), array(8, 1, 3, 3), array(8)), same | {"group": 8})
     halving = {"strides": (2, 2), "pads": (1, 1, 1, 1), "activation": "Relu"}
     yield Case("Conv", (array(1, 8, 15, 12), array(12, 8, 3, 3), array(12)), halving)
+    yield from _more_convolutions(array)
     twice = {"strides": (2, 2)}
     yield Case("ConvTranspose", (array(1, 6, 5, 7), array(6, 4, 2, 2), array(4)), twice)
     for ceil_mode in (0, 1):
@@ -268,6 +269,23 @@ def _resize_cases(array: Callable[..., np.ndarray]) -> Iterator[Case]:
     yield Case("Resize", (array(1, 3, 10, 15),), corners | {"size": (20, 29)})
     yield Case("Resize", x, {"mode": "nearest", "size": (20, 45)})
     yield Case("Resize", x, {"mode": "cubic", "size": (21, 12)})
+
+
+def _more_convolutions(array: Callable[..., np.ndarray]) -> Iterator[Case]:
+    """Yield convolutions as in MobileNets: depthwise, in groups, of one point, of one pixel."""
+    for kernel, stride, pad in ((3, 2, 1), (5, 1, 2), (5, 2, 2), (3, 1, 0)):
+        sizes = {"strides": (stride, stride), "pads": (pad,) * 4, "group": 24}
+        for activation in ("Relu", "HardSwish"):
+            operands = array(1, 24, 17, 22), array(24, 1, kernel, kernel), array(24)
+            yield Case("Conv", operands, sizes | {"activation": activation})
+    yield Case("Conv", (array(1, 24, 9, 30), array(40, 24, 1, 1), array(40)), {})
+    yield Case("Conv", (array(1, 24, 9, 30), array(2, 24, 1, 1), array(2)), {})
+    yield Case("Conv", (array(1, 24, 1, 1), array(40, 24, 1, 1), array(40)), {"activation": "Relu"})
+    grouped = {"pads": (1, 1, 1, 1), "group": 2}
+    yield Case("Conv", (array(1, 24, 11, 10), array(16, 12, 3, 3), array(16)), grouped)
+    yield Case("Conv", (array(1, 24, 11, 10), array(48, 3, 3, 3)), grouped | {"group": 8})
+    wide = {"pads": (1, 1, 1, 1), "activation": "Sigmoid"}
+    yield Case("Conv", (array(1, 24, 19, 50) * 0.1, array(12, 24, 3, 3), array(12)), wide)
 
 
 def as_model(case: Case) -> Model:
