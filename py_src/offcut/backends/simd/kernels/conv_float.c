@@ -41,7 +41,14 @@ void finish_floats(const args *a, const float_conv_args *c, int channel, int at,
         }
         bias = 0.0f;
     }
-    for (int i = 0; i < n; i += 4) {
+    int i = 0;
+    if (!residual && c->activation == ACT_NONE)
+        for (; i + 4 <= n; i += 4)
+            store_f32x4(to + i, load_f32x4(sums + i) + splat_f32(bias));
+    if (!residual && c->activation == ACT_RELU)
+        for (; i + 4 <= n; i += 4)
+            store_f32x4(to + i, max_f32(load_f32x4(sums + i) + splat_f32(bias), splat_f32(0.0f)));
+    for (; i < n; i += 4) {
         int rest = n - i;
         f32x4 other = residual ? load_some(residual + i, rest) : splat_f32(0.0f);
         f32x4 v = activate(load_f32x4(sums + i) + splat_f32(bias), c->activation);
