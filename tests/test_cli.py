@@ -179,6 +179,12 @@ def test_bench_times_the_backend_asked_for(folder: Path) -> None:
     assert b"reference" in done.stdout
 
 
+def test_bench_times_every_op_of_the_kernels(folder: Path) -> None:
+    done = offcut(folder, "bench", "--backend", "simd", "--threads", "1", "--rounds", "1", "--ops")
+    assert b"ops of simd, 1 thread(s)" in done.stdout
+    assert b"conv_winograd" in done.stdout
+
+
 def test_bench_refuses_threads_that_cannot_be_had(folder: Path) -> None:
     done = offcut(folder, "bench", "--model", "red", "--threads", "99", check=False)
     assert done.returncode == 1 and b"99" in done.stderr

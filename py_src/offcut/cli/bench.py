@@ -16,12 +16,16 @@ import numpy as np
 
 from offcut import backends, library
 from offcut.backends.simd import default_threads
+from offcut.backends.simd.profile import profile
+from offcut.backends.simd.program import SimdProgram
 from offcut.cli.terminal import tell
 from offcut.container import Model
 from offcut.errors import BackendError
 from offcut.session import Session, open_session
 
 __all__ = ["arguments", "run"]
+
+MOST_OPS = 20  # of `--ops`
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="default: one, and all there are")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed passes of each")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--ops", action="store_true", help="then time each op of simd by itself")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,6 +44,9 @@ def run(options: argparse.Namespace) -> int:
     sessions = _sessions(name, model, options)
     try:
         spent = _time_in_turn(sessions, max(1, options.rounds))
+        if options.ops:
+            for session in sessions:
+                _show_ops(session, max(1, options.rounds))
     finally:
         for session in sessions:
             session.close()
@@ -59,6 +67,20 @@ def run(options: argparse.Namespace) -> int:
         times = f"min {row['min']:>9.1f}  median {row['median']:>9.1f}"
         print(f"  {row['backend']:<10} {row['threads']} thread(s)  {times}")
     return 0
+
+
+def _show_ops(session: Session, rounds: int) -> None:
+    """Print the ops of a simd session, slowest first, and what each kernel takes in all."""
+    if not isinstance(session.program, SimdProgram):
+        return
+    ops = profile(session.program, rounds)
+    print(f"ops of {session.backend}, {session.threads} thread(s): least milliseconds, GMAC/s")
+    for op in sorted(ops, key=lambda op: -op.milliseconds)[:MOST_OPS]:
+        rate = f"{op.macs / op.milliseconds / 1e6:8.1f}" if op.macs else " " * 8
+        print(f"  {op.milliseconds:8.3f} {rate}  {op.kernel} {op.value}")
+    for kernel in dict.fromkeys(op.kernel for op in ops):
+        same = [op.milliseconds for op in ops if op.kernel == kernel]
+        print(f"  {sum(same):8.3f}           all {len(same)} {kernel}")
 
 
 def _sessions(name: str, model: Model, options: argparse.Namespace) -> list[Session]:

@@ -31,6 +31,7 @@ HEAD = """# Performance, and how to repeat it
     python3 build.py bench -- --json FILE           # the figures as flat JSON
     python3 build.py bench -- --write-docs          # this page and its figures
     offcut bench                                    # the native backends alone, without peers
+    offcut bench --backend simd --ops               # where a native pass goes, op by op
 
 The benchmark serves `dist/`, fetches onnxruntime-web from npm and onnxruntime from PyPI, both
 pinned by hash, and quantizes the peer's 8-bit model with onnxruntime's own tools. Peers run in turn

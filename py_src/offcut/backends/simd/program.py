@@ -9,7 +9,7 @@ import numpy as np
 
 from offcut.backends import Checkpoint
 from offcut.backends.simd.assemble import Assembly, Run, Transfer
-from offcut.backends.simd.draft import Host
+from offcut.backends.simd.draft import Host, Instruction
 from offcut.backends.simd.probe import fastest, probe_op
 from offcut.backends.simd.table import THREADS_AT
 from offcut.container import Model
@@ -56,6 +56,11 @@ class SimdProgram:
         self.note = library.note
         self.fallbacks: Mapping[str, str] = assembly.draft.fallbacks
         self.bytes = assembly.size(library.threads)
+        self.ops = [
+            (step.kernel, step.name, step.macs)
+            for step in assembly.draft.steps
+            if isinstance(step, Instruction)
+        ]
         self._steps = assembly.steps
         self._load(assembly, library)
         op = probe_op(assembly.draft) if probe and library.threads > 1 else None
