@@ -108,7 +108,9 @@ def _affine(
         return None
     per_channel = np.broadcast_to(constant.reshape(-1), (channels,))
     one, zero = np.ones(channels), np.zeros(channels)
-    factor = {"Mul": per_channel, "Div": 1 / per_channel}.get(node.op, one)
+    if node.op == "Div":
+        return (left, 1 / per_channel, zero) if per_channel.all() else None
+    factor = per_channel if node.op == "Mul" else one
     shift = {"Add": per_channel, "Sub": -per_channel}.get(node.op, zero)
     return left, factor, shift
 
