@@ -21,7 +21,7 @@ def draw(runs: Mapping[str, Path], target: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams |= {"svg.hashsalt": "offcut", "font.size": 9}
+    matplotlib.rcParams |= {"svg.hashsalt": "offcut", "svg.fonttype": "none", "font.size": 9}
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3), layout="constrained")
@@ -31,7 +31,7 @@ def draw(runs: Mapping[str, Path], target: Path) -> None:
         left.plot([r["step"] for r in losses], [r["loss"] for r in losses], label=title)
         right.plot([r["step"] for r in rows], [r["mae"] for r in rows], label=title)
     left.set(xlabel="step", ylabel="training loss", yscale="log")
-    right.set(xlabel="step", ylabel="mean absolute difference, held-out photos")
+    right.set(xlabel="step", ylabel="MAE to the teacher, held out")
     right.set_ylim(bottom=0)
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -62,12 +62,14 @@ class Slimming:
 
     budget: multiply-accumulates that may be left. multiple: of channels that stay in each
     convolution. least_split: see split.py. photos: how many the moments and the refit use.
+    ridge: of the refit, see refit.py.
     """
 
     budget: float
     multiple: int = 8
     least_split: float = 4e8
-    photos: int = 24
+    photos: int = 32
+    ridge: float = 2e-3
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def pruned(
     moments = measure(Network(wide.graph, wide.weights), some)
     slim, kept = prune_channels(wide, moments, budget=plan.budget, multiple=plan.multiple)
     student = Network(slim.graph, slim.weights)
-    refit(student, teacher, some, kept, report=report)
+    refit(student, teacher, some, kept, ridge=plan.ridge, report=report)
     return Pupil(student, teacher, slim.note(f"refit: on {len(some)} photos"), kept)
 
 
