@@ -1,7 +1,7 @@
-// Elementwise on u8 planes: a product or sum by channel, normalisation, or limits; and sums of whole
-// planes.
+// Elementwise on u8 planes: a product or sum by channel, normalisation, or limits; and sums of
+// whole planes.
 //
-// u8 out = u8 in * factor + term, with a factor and a term for each of the 16 channels of a plane, in
+// u8 out = u8 in * factor + term, with a factor and a term for each of a plane's 16 channels, in
 // fixed point with 12 fraction bits: pairs (u8, 128) times (factor, term / 128), one dot for four
 // channels. Factors and terms are i16, so |sum| <= 255 * 2^15 + 128 * 2^15 < 2^24. Where a factor
 // reaches 8 or a term 1023, there are 6 bits instead. (Shifts by a constant are much faster.)

@@ -1,4 +1,4 @@
-// Depthwise convolution of u8 planes: any kernel, stride and dilation, one output per input channel.
+// Depthwise convolution of u8 planes: any kernel, stride and dilation, one output per channel.
 //
 // Two taps at a time: their cells of 16 channels are interleaved, so that a product of pairs (dot)
 // adds both for four channels.
@@ -20,10 +20,7 @@ INLINE void sum_taps(const uint8_t *cell, const int32_t *offsets, const int16_t 
     for (int pair = 0; pair < pairs; pair++, w += 32) {
         u8x16 a = load_u8x16(cell + offsets[2 * pair]);
         u8x16 b = load_u8x16(cell + offsets[2 * pair + 1]);
-        u8x16 low = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22,
-                                            7, 23);
-        u8x16 high = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
-                                             14, 30, 15, 31);
+        u8x16 low = first_pairs(a, b), high = last_pairs(a, b);
         sums[0] += dot(widen_u8x8(low_u8(low)), load_i16x8(w));
         sums[1] += dot(widen_u8x8(high_u8(low)), load_i16x8(w + 8));
         sums[2] += dot(widen_u8x8(low_u8(high)), load_i16x8(w + 16));

@@ -116,7 +116,8 @@ static void multiply_panel(const args *a, const float_conv_args *c, int group, i
                            int n, const float *columns, float *sums) {
     int outputs = (int)c->channels_out, tiles = (outputs + TILE - 1) / TILE;
     int columns_of = (n + PIXELS - 1) / PIXELS;
-    const float *w = (const float *)(a->memory + c->weights) + (int64_t)group * tiles * depth * TILE;
+    const float *w = (const float *)(a->memory + c->weights);
+    w += (int64_t)group * tiles * depth * TILE;
     for (int tile = 0; tile < tiles; tile++, w += depth * TILE) {
         multiply_floats(columns, depth * PIXELS, w, depth, columns_of, sums);
         for (int o = 0; o < TILE && tile * TILE + o < outputs; o++)
@@ -143,8 +144,8 @@ void conv_float(const args *a, int ith, int nth) {
         }
 }
 
-// A 1x1 kernel on a single pixel: a vector times a matrix f32 [tiles of 32 outputs][channels_in][32].
-// A piece of work is a tile; scratch holds the inputs.
+// A 1x1 kernel on a single pixel: a vector times a matrix f32 [tiles of 32 outputs][channels_in]
+// [32]. A piece of work is a tile; scratch holds the inputs.
 void conv_float_pixel(const args *a, int ith, int nth) {
     const float_conv_args *c = &a->op->float_conv;
     int depth = (int)c->channels_in, outputs = (int)c->channels_out;

@@ -1,6 +1,7 @@
 // Convolution from u8 planes to a few float channels: the maps that saliency networks put out at
-// every scale, by 3x3 kernels with stride 1 and padding 1 (in steps of 5 pixels), or any others. A block of 8 outputs would be nearly empty there, so
-// the sums run over 8 input channels at a time instead, and are added up across the vector at last.
+// every scale, by 3x3 kernels with stride 1 and padding 1 (in steps of 5 pixels), or any others. A
+// block of 8 outputs would be nearly empty there, so the sums run over 8 input channels at a time
+// instead, and are added up across the vector at last.
 //
 //   weights  i16 [channels_out][blocks_in][kernel_h][kernel_w][8]
 //   scales   f32 [channels_out]

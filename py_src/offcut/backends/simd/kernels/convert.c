@@ -1,22 +1,17 @@
-// Between float channels f32 [h][w] and u8 planes, four pixels of a plane at a time. A piece of work
-// is a row of all planes. Parameters are per channel: float = u8 * scale + offset, and
+// Between float channels f32 [h][w] and u8 planes, four pixels of a plane at a time. A piece of
+// work is a row of all planes. Parameters are per channel: float = u8 * scale + offset, and
 // u8 = round(float * steps + zero), saturated.
 #include "float.h"
 
 // Bytes [4 pixels][16 channels] to [16 channels][4 pixels], 4 channels in each vector, or back.
 static __attribute__((noinline)) void to_channels(u8x16 v[4]) {
-    u8x16 a = __builtin_shufflevector(v[0], v[1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
-                                      23);
-    u8x16 b = __builtin_shufflevector(v[0], v[1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                      30, 15, 31);
-    u8x16 c = __builtin_shufflevector(v[2], v[3], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
-                                      23);
-    u8x16 d = __builtin_shufflevector(v[2], v[3], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                      30, 15, 31);
+    u8x16 a = first_pairs(v[0], v[1]), b = last_pairs(v[0], v[1]);
+    u8x16 c = first_pairs(v[2], v[3]), d = last_pairs(v[2], v[3]);
     i16x8 pairs[4] = {(i16x8)a, (i16x8)c, (i16x8)b, (i16x8)d};
     for (int i = 0; i < 4; i += 2) {
-        v[i] = (u8x16)__builtin_shufflevector(pairs[i], pairs[i + 1], 0, 8, 1, 9, 2, 10, 3, 11);
-        v[i + 1] = (u8x16)__builtin_shufflevector(pairs[i], pairs[i + 1], 4, 12, 5, 13, 6, 14, 7, 15);
+        i16x8 x = pairs[i], y = pairs[i + 1];
+        v[i] = (u8x16)__builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11);
+        v[i + 1] = (u8x16)__builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15);
     }
 }
 

@@ -93,8 +93,8 @@ typedef struct {
     uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
 } convert_args;
 
-// u8 planes by channel: real = u8 * scale + offset, times factor, plus term; u8 = real * steps + zero,
-// multiplied out in Python as far as it is constant. Also sums of channels.
+// u8 planes by channel: u8 = in * factor * scale + factor * offset + term * steps + zero, where
+// factor is 1 and term 0 if there is none. Also sums of channels.
 typedef struct {
     uint32_t in, out;  // tables of planes; the sums' out is one of channels
     uint32_t planes;
@@ -129,16 +129,16 @@ typedef struct {
 // Conv of float channels; also ConvTranspose's second half. channels_in and channels_out count
 // those of one group.
 typedef struct {
-    uint32_t in, out;                       // tables of channels
-    uint32_t residual;                      // table of channels to add, 0 for none
-    uint32_t weights, bias;                 // see the kernel; bias f32 [runs][channels_out]
-    uint32_t row_runs, column_runs, runs;   // as in conv_args
+    uint32_t in, out;                      // tables of channels
+    uint32_t residual;                     // table of channels to add, 0 for none
+    uint32_t weights, bias;                // see the kernel; bias f32 [runs][channels_out]
+    uint32_t row_runs, column_runs, runs;  // as in conv_args
     uint32_t groups, channels_in, channels_out;
-    int32_t h_in, w_in, h_out, w_out;
+    int32_t h_in, w_in, h_out, w_out;  // these and the next line: see windows.c
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-    int32_t panel;              // pixels, or Winograd's quads, in a piece of work
-    uint32_t activation;        // of the sum
-    uint32_t activation_last;   // after the residual
+    int32_t panel;             // pixels, or Winograd's quads, in a piece of work
+    uint32_t activation;       // of the sum
+    uint32_t activation_last;  // after the residual
 } float_conv_args;
 
 // Packing of float weights, run once at load.

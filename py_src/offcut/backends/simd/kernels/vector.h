@@ -134,6 +134,15 @@ INLINE u8x16 min_u8(u8x16 a, u8x16 b) {
 #endif
 }
 
+// The bytes of two vectors alternating: those of the first halves, and of the last.
+INLINE u8x16 first_pairs(u8x16 a, u8x16 b) {
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+INLINE u8x16 last_pairs(u8x16 a, u8x16 b) {
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
+}
+
 // a < b ? a : b and the like: what a NaN gives is then the same everywhere.
 INLINE f32x4 min_f32(f32x4 a, f32x4 b) {
 #if defined(__wasm_simd128__)

@@ -5,8 +5,8 @@
 //   weights  f32 [channels_out of all groups][channels_in][kernel_h][kernel_w]
 //
 // A piece of work is an output row of one channel. Each input row that its windows cover is copied
-// with its padding on both sides, unless it has none; then it is added to the output row, 16 columns
-// at a time, for each column of the kernel. Rows go on to the next multiple of 16.
+// with its padding on both sides, unless it has none; then it is added to the output row, some
+// columns at a time, for each column of the kernel. Rows go on to the next multiple of 16.
 #include "float.h"
 
 enum { SUM, MAX, MEAN };
