@@ -32,6 +32,7 @@ from offcut_build import (  # noqa: E402  # the path is set just above
     stamp,
     testing,
     third_party,
+    trust,
     venv,
     wheel,
 )
@@ -151,6 +152,7 @@ TASKS: dict[str, tuple[Task, str]] = {
     "size": (_size, "list what dist/ weighs and where the lines of code are"),
     "lock": (_lock, "write requirements.lock from pyproject.toml's dependency groups"),
     "third-party": (_third_party, "write THIRD_PARTY.md from assets.lock.toml"),
+    "trust": (lambda tree, *_: trust.write(tree), "write docs/security.md's tables"),
 }
 
 if __name__ == "__main__":

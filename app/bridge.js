@@ -31,7 +31,7 @@ import { Failure } from "./failure.js";
  * @property {(failure: Failure) => void} reject
  */
 
-const SILENCE = 60_000; // milliseconds without a message, after which a busy worker is given up
+const SILENCE = 30_000; // milliseconds without a message, after which a busy worker is given up
 const ACKNOWLEDGE = 1_000; // milliseconds in which a cancelled call must end
 
 export class Bridge {
@@ -42,6 +42,7 @@ export class Bridge {
   #id = 0;
   #up = false;
   #lost = false;
+  #then = /** @type {"at work" | "idle"} */ ("idle");
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #watchdog;
 
@@ -81,6 +82,11 @@ export class Bridge {
       this.#next();
       this.#watch();
     });
+  }
+
+  /** When the worker was lost; "" while it is not. @returns {"" | "at work" | "idle"} */
+  get lost() {
+    return this.#lost ? this.#then : "";
   }
 
   /** End the worker; calls under way fail. */
@@ -148,6 +154,7 @@ export class Bridge {
   #lose(failure, tell = true) {
     if (this.#lost) return;
     this.#lost = true;
+    this.#then = this.#running ? "at work" : "idle";
     clearTimeout(this.#watchdog);
     this.worker.terminate();
     this.#running?.reject(failure);

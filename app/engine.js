@@ -47,6 +47,8 @@ export class Engine {
   #ready = false;
   /** The visitor's own model, which a new worker gets again. @type {File | null} */
   #brought = null;
+  /** What replaces the choice after a worker was lost at work. */
+  #plainer = { choice: /** @type {Partial<Choice>} */ ({}), why: "" };
 
   /** @param {Choice} choice @param {Listeners} listeners */
   constructor(choice, listeners) {
@@ -61,11 +63,15 @@ export class Engine {
     const { onBoot, onReady, onFailure, onWorker } = this.listeners;
     const worker = startConfined("worker.js", "offcut");
     onWorker(worker);
-    const bridge = new Bridge(worker, this.choice.model, onBoot, () => this.#lost(bridge));
+    const bridge = new Bridge(worker, this.choice.model, onBoot, (failure) => {
+      this.#lost(bridge, failure);
+    });
     this.#bridge = bridge;
-    const opened = bridge.call("open_model", this.choice, { progress: onBoot });
+    const wanted = { ...this.choice, ...this.#plainer.choice };
+    const opened = bridge.call("open_model", wanted, { progress: onBoot });
     opened.then((info) => this.#bringAgain(bridge, info)).then(
       (info) => {
+        if (this.#plainer.why) info.notes.recovery = this.#plainer.why;
         this.#ready = true;
         onReady(info);
         for (const give of this.#expecting.splice(0)) give(bridge);
@@ -126,19 +132,20 @@ export class Engine {
 
   /**
    * Cut the subject out of a photo; waits until the engine is ready, and for another worker when
-   * this one is lost before it is the photo's turn.
+   * this one is lost before it is the photo's turn. A worker lost over the photo is replaced by one
+   * that does less at a time, and the photo gets one more try.
    * @param {File} file
    * @param {{signal: AbortSignal, progress: (progress: Progress) => void}} options
    * @returns {Promise<Cutout>} rejects with a Failure
    */
   async remove(file, options) {
-    for (;;) {
+    for (let lost = 0; ; ) {
       const bridge = await this.#whenReady(options.signal);
       try {
         return await bridge.call("remove", { file, name: file.name }, options);
       } catch (error) {
-        const lostBefore = error instanceof Failure && !error.began;
-        if (!lostBefore || options.signal.aborted) throw error;
+        if (!(error instanceof Failure) || options.signal.aborted) throw error;
+        if (error.began && (!bridge.lost || ++lost > 1)) throw error;
       }
     }
   }
@@ -153,8 +160,23 @@ export class Engine {
     });
   }
 
-  /** A worker that had been ready is replaced at once. @param {Bridge} bridge */
-  #lost(bridge) {
-    if (bridge === this.#bridge && this.#ready) this.start();
+  /**
+   * A worker that had been ready is replaced at once; by a plainer one if it was at work.
+   * @param {Bridge} bridge @param {Failure} failure
+   */
+  #lost(bridge, failure) {
+    if (bridge !== this.#bridge || !this.#ready) return;
+    if (bridge.lost === "at work" && failure.type !== "Cancelled") this.#lower();
+    this.start();
+  }
+
+  /** Choose the next plainer way to run, unless the user has chosen. */
+  #lower() {
+    const { backend, threads } = this.choice;
+    if (!threads && !this.#plainer.why) {
+      this.#plainer = { choice: { threads: "1" }, why: "after a failure, on one thread" };
+    } else if (!backend) {
+      this.#plainer = { choice: { backend: "reference" }, why: "after failures, in plain numpy" };
+    }
   }
 }

@@ -14,7 +14,7 @@ import { watchProof } from "./proof.js";
 import { recover } from "./recover.js";
 import { describeBoot, describeModel } from "./stages.js";
 import { showStrip } from "./strip.js";
-import { announce, keepFocus, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
+import { announce, forgetPhoto, keepFocus, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
 import { showModel } from "./view.js";
 
 /** @typedef {import("./failure.js").Failure} Failure */
@@ -107,6 +107,7 @@ function show() {
   const bench = /** @type {HTMLElement} */ (document.querySelector(".bench"));
   bench.hidden = root.dataset.view === "empty";
   if (photo) showPhoto(photo, waitingFor());
+  else forgetPhoto();
   const strip = /** @type {HTMLElement} */ (document.querySelector(".strip"));
   showStrip(strip, photos.list, photo, (other) => photos.select(other));
   announce(words(failure));

@@ -47,8 +47,7 @@ export async function drop() {
 export async function recover() {
   if (!navigator.serviceWorker?.controller || reloadedFor()) return false;
   try {
-    const own = await fetch(new URL("sw.js", import.meta.url), { cache: "no-store" });
-    if (!own.ok) return false;
+    await fetch(new URL("sw.js", import.meta.url), { cache: "no-store" }); // whatever it answers
   } catch {
     return false; // no network: what is kept is all there is
   }

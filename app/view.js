@@ -131,6 +131,16 @@ export function showPhoto(photo, waiting) {
   link.download = photo.cutout?.name ?? "";
 }
 
+/** Leave nothing of the last photo in the page. */
+export function forgetPhoto() {
+  picture("before", "");
+  picture("after", "");
+  for (const name of [".caption-name", ".caption-size", ".busy-text"]) one(name).textContent = "";
+  const link = /** @type {HTMLAnchorElement} */ (one(".download"));
+  link.href = "#";
+  link.download = "";
+}
+
 /** @param {"before" | "after"} which @param {string} url @returns {boolean} it is a new picture */
 function picture(which, url) {
   const image = /** @type {HTMLImageElement} */ (pictures[which]);

@@ -21,6 +21,7 @@ export class Witness {
   /** What is to be kept once there is time. @type {(() => Promise<string>)[]} */
   #later = [];
   #idle = false;
+  #refusal = "";
 
   /** @param {URL} root the bundle's address */
   constructor(root) {
@@ -50,6 +51,7 @@ export class Witness {
   async flush() {
     this.#idle = true;
     const refusals = await Promise.all(this.#later.splice(0).map((begin) => begin()));
-    tell({ kept: refusals.find(Boolean) ?? "" });
+    this.#refusal ||= refusals.find(Boolean) ?? "";
+    tell({ kept: this.#refusal });
   }
 }

@@ -83,7 +83,7 @@ def test_file_that_was_damaged_on_disk_is_fetched_again(site: Site, tmp_path: Pa
     assert fetch(site, tmp_path / "cache").read_bytes() == BODY
 
 
-def test_download_resumes_where_the_verified_parts_end(site: Site, tmp_path: Path) -> None:
+def test_L6_download_resumes_where_the_verified_parts_end(site: Site, tmp_path: Path) -> None:
     async def stop_after_the_first(done: int, total: int) -> None:
         if done >= PART_BYTES:
             raise Cancelled("enough")
@@ -96,7 +96,7 @@ def test_download_resumes_where_the_verified_parts_end(site: Site, tmp_path: Pat
     assert site.seen[0][1] == f"bytes={PART_BYTES}-{2 * PART_BYTES - 1}"
 
 
-def test_damaged_beginning_of_a_download_is_not_resumed(site: Site, tmp_path: Path) -> None:
+def test_L6_damaged_beginning_of_a_download_is_not_resumed(site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     (folder / f"{sha256(BODY)}.part").write_bytes(b"?" * PART_BYTES)
@@ -105,7 +105,7 @@ def test_damaged_beginning_of_a_download_is_not_resumed(site: Site, tmp_path: Pa
     assert site.seen[0][1].startswith("bytes=0-")
 
 
-def test_server_that_ignores_range_is_asked_once(site: Site, tmp_path: Path) -> None:
+def test_L6_server_that_ignores_range_is_asked_once(site: Site, tmp_path: Path) -> None:
     site.ranges = False
 
     assert fetch(site, tmp_path / "cache").read_bytes() == BODY
@@ -113,13 +113,13 @@ def test_server_that_ignores_range_is_asked_once(site: Site, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("fault", [cut, flipped, shortened])
-def test_passing_fault_is_healed(site: Site, tmp_path: Path, fault: Any) -> None:
+def test_L5_passing_fault_is_healed(site: Site, tmp_path: Path, fault: Any) -> None:
     site.faults, site.times = {FILE: fault}, {FILE: 1}
 
     assert fetch(site, tmp_path / "cache").read_bytes() == BODY
 
 
-def test_part_damaged_for_good_is_named_with_both_hashes(site: Site, tmp_path: Path) -> None:
+def test_L5_part_damaged_for_good_is_named_with_both_hashes(site: Site, tmp_path: Path) -> None:
     site.faults = {FILE: flipped}
     damaged = Answer(BODY, "")
     flipped(damaged)
@@ -139,7 +139,7 @@ def test_missing_file_is_told_with_its_status(site: Site, tmp_path: Path) -> Non
         fetch(site, tmp_path / "cache")
 
 
-def test_connection_that_is_always_cut_ends_in_an_error(site: Site, tmp_path: Path) -> None:
+def test_L6_connection_that_is_always_cut_ends_in_an_error(site: Site, tmp_path: Path) -> None:
     site.faults = {FILE: cut}
     site.ranges = False
 
@@ -161,7 +161,7 @@ def test_nobody_listening_ends_in_an_error(tmp_path: Path, monkeypatch: Any) -> 
     assert caught.value.remedy
 
 
-def test_wrong_whole_is_thrown_away_even_when_its_parts_are_right(
+def test_L5_wrong_whole_is_thrown_away_even_when_its_parts_are_right(
     site: Site, tmp_path: Path
 ) -> None:
     right = entry()

@@ -44,7 +44,9 @@ def fresh(context: BrowserContext) -> App:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 @pytest.mark.parametrize("name", FILES)
-def test_damaged_core_file_is_named(fresh: App, faulty: Site, name: str, fault: Fault) -> None:
+def test_L1_L2_damaged_core_file_is_named(
+    fresh: App, faulty: Site, name: str, fault: Fault
+) -> None:
     faulty.faults[name] = fault
 
     fresh.page.goto(faulty.url)
@@ -55,7 +57,7 @@ def test_damaged_core_file_is_named(fresh: App, faulty: Site, name: str, fault: 
 
 
 @pytest.mark.parametrize("fault", [missing, web_page, shortened], ids=lambda f: f.__name__)
-def test_manifest_that_is_none_is_named(fresh: App, faulty: Site, fault: Fault) -> None:
+def test_L4_manifest_that_is_none_is_named(fresh: App, faulty: Site, fault: Fault) -> None:
     faulty.faults["manifest.json"] = fault
 
     fresh.page.goto(faulty.url)
@@ -76,7 +78,7 @@ def test_both_hashes_and_the_web_page_are_told(fresh: App, faulty: Site, dist: P
     assert "the server sent a web page in its place" in fresh.error
 
 
-def test_script_of_the_wrong_type_is_told_with_its_remedy(fresh: App, faulty: Site) -> None:
+def test_L1_script_of_the_wrong_type_is_told_with_its_remedy(fresh: App, faulty: Site) -> None:
     faulty.faults["pyodide/pyodide.asm.mjs"] = plain_text
 
     fresh.page.goto(faulty.url)
@@ -108,7 +110,7 @@ def test_missing_script_of_the_page_is_told_by_the_style_sheet(
     fresh.wait_until(lambda: fresh.page.evaluate(opacity) == "1", "the hint is shown", 20)
 
 
-def test_file_damaged_once_is_fetched_again_without_a_word(fresh: App, faulty: Site) -> None:
+def test_L2_file_damaged_once_is_fetched_again_without_a_word(fresh: App, faulty: Site) -> None:
     path = "start/python.pack"
     faulty.faults, faulty.times = {path: flipped}, {path: 1}
 
@@ -118,7 +120,7 @@ def test_file_damaged_once_is_fetched_again_without_a_word(fresh: App, faulty: S
     assert [asked for asked, _ in faulty.seen].count(path) == 2
 
 
-def test_trying_again_works_once_the_server_is_whole(
+def test_L5_trying_again_works_once_the_server_is_whole(
     fresh: App, faulty: Site, samples: Path
 ) -> None:
     index = json.loads((faulty.folder / "models" / "index.json").read_text())

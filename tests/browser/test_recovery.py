@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
-from playwright.sync_api import Browser, Worker
+from playwright.sync_api import Browser, BrowserContext, Worker
 
 from tests.browser.app import BOOT_SECONDS, App
+from tests.faulty_site import faulty_site, missing
+from tests.record import record
+
+POINTS = 3  # at which a worker is made to fail
+CANCELS = 6
+RELOADS = 4
+WORK_MILLISECONDS = 600  # about what a photo takes
+SILENCE_MILLISECONDS = 31_000  # bridge.js gives a worker up after 30 s
+CANCEL = """() => {
+  const begin = performance.now();
+  document.querySelector('.cancel').click();
+  return [performance.now() - begin, document.documentElement.dataset.view === 'empty'];
+}"""
+NO_TIMERS = "() => { window.setTimeout = window.requestAnimationFrame = () => 0; }"
 
 THROW = "() => void setTimeout(() => { throw new Error('out of luck') })"
 HANG = "() => void setTimeout(() => { for (const end = Date.now() + 20e3; Date.now() < end;); })"
@@ -29,20 +44,81 @@ def python_worker(app: App) -> Worker:
     return app.page.workers[0]  # the first one that the page starts; kernel threads come after
 
 
-def test_photo_of_a_worker_that_fails_can_be_tried_again(app: App, samples: Path) -> None:
-    app.choose(samples / "cat.jpg")
-    app.wait("working")
-    python_worker(app).evaluate(THROW)
-    app.wait_until(lambda: "out of luck" in app.error, "the error is told", 20)
+def test_M2_worker_that_fails_at_work_is_replaced_and_the_photo_tried_again(
+    app: App, samples: Path
+) -> None:
+    random = Random(5)
+    for point in range(POINTS):
+        app.choose(samples / "coffee.jpg")
+        app.wait("working", seconds=BOOT_SECONDS)
+        app.page.wait_for_timeout(random.uniform(0, WORK_MILLISECONDS))
+        still_at_work = app.state == "working"
+        python_worker(app).evaluate(THROW)
+        if still_at_work and point == 0:
+            app.wait("booting", seconds=20)
 
-    app.wait("error", seconds=BOOT_SECONDS)  # the new worker is ready; the photo's error stays
+        assert app.wait("done", "error", seconds=BOOT_SECONDS) == "done", app.describe()
+        assert app.download().name == "coffee-offcut.png"
+        app.start_over()
+    record("worker crashes injected at random points", POINTS)
+
+
+def test_M2_photo_that_costs_a_second_worker_can_be_tried_again_by_hand(
+    app: App, samples: Path
+) -> None:
+    app.choose(samples / "coffee.jpg")
+    for _ in range(2):
+        app.wait_until(lambda: app.attribute("photo") == "working", "it is at work", BOOT_SECONDS)
+        app.wait("working", seconds=BOOT_SECONDS)
+        python_worker(app).evaluate(THROW)
+        app.wait("booting", seconds=20)
+    app.wait_until(lambda: "out of luck" in app.error, "the error is told", 20)
+    app.wait("error", seconds=BOOT_SECONDS)
+
     app.page.get_by_role("button", name="Try again").click()
 
-    assert app.wait("done", "error") == "done", app.describe()
-    assert app.download().name == "cat-offcut.png"
+    assert app.wait("done", "error", seconds=BOOT_SECONDS) == "done", app.describe()
+    assert app.download().name == "coffee-offcut.png"
+    assert "recovery: after" in app.text(".notes")
 
 
-def test_worker_that_fails_while_idle_is_replaced_without_a_word(app: App, samples: Path) -> None:
+def test_M3_worker_that_falls_silent_is_given_up_by_the_watchdog(
+    context: BrowserContext, site: str, samples: Path
+) -> None:
+    app = App(context.new_page())
+    app.page.clock.install()
+    app.page.goto(site)
+    app.wait("ready", seconds=BOOT_SECONDS)
+    app.choose(samples / "coffee.jpg")
+    app.wait("working", seconds=5)
+    python_worker(app).evaluate(HANG)
+
+    app.page.clock.fast_forward(SILENCE_MILLISECONDS)
+
+    app.wait("booting", seconds=20)  # with a new worker
+    assert app.wait("done", "error", seconds=BOOT_SECONDS) == "done", app.describe()
+    record("workers that fell silent", 1)
+
+
+def test_M7_kernel_thread_that_cannot_start_leaves_one_thread_and_the_same_result(
+    context: BrowserContext, dist: Path, samples: Path, warm_page: App
+) -> None:
+    warm_page.start_over()
+    expected = warm_page.cut_out(samples / "cat.jpg").data
+    with faulty_site(dist) as site:
+        site.faults["kernel_thread.js"] = missing
+        app = App(context.new_page())
+        app.page.goto(site.url)
+        assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+
+        assert app.attribute("threads") == "1"
+        assert "threads cannot be started" in app.text(".notes")
+        assert app.cut_out(samples / "cat.jpg").data == expected
+
+
+def test_M2_worker_that_fails_while_idle_is_replaced_without_a_word(
+    app: App, samples: Path
+) -> None:
     app.start_over()
     python_worker(app).evaluate(THROW)
     app.wait("booting", seconds=20)
@@ -53,7 +129,43 @@ def test_worker_that_fails_while_idle_is_replaced_without_a_word(app: App, sampl
     assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
 
 
-def test_cancel_replaces_a_worker_that_does_not_listen(app: App, samples: Path) -> None:
+def test_M11_cancel_is_acknowledged_within_100_ms_at_any_moment(app: App, samples: Path) -> None:
+    random = Random(11)
+    for _ in range(CANCELS):
+        app.start_over()
+        app.choose(samples / "coffee.jpg")
+        app.wait("working", seconds=BOOT_SECONDS)
+        app.page.wait_for_timeout(random.uniform(0, WORK_MILLISECONDS))
+
+        milliseconds, photo_is_gone = app.page.evaluate(CANCEL)
+
+        assert milliseconds < 100
+        assert photo_is_gone
+    record("cancels at random points", CANCELS)
+    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+
+
+def test_M10_work_goes_on_where_the_page_has_neither_timers_nor_frames(
+    app: App, samples: Path
+) -> None:
+    app.start_over()
+    app.page.evaluate(NO_TIMERS)  # as in a tab that has long been hidden
+
+    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+
+
+def test_M14_reloads_leave_no_worker_behind(app: App) -> None:
+    app.page.reload()
+    app.wait("ready", seconds=BOOT_SECONDS)
+    before = len(app.page.workers)
+    for _ in range(RELOADS):
+        app.page.reload()
+    app.wait("ready", seconds=BOOT_SECONDS)
+
+    assert len(app.page.workers) == before
+
+
+def test_M11_cancel_replaces_a_worker_that_does_not_listen(app: App, samples: Path) -> None:
     app.start_over()
     app.choose(samples / "coffee.jpg", samples / "cat.jpg")
     app.wait("working")
@@ -66,7 +178,7 @@ def test_cancel_replaces_a_worker_that_does_not_listen(app: App, samples: Path) 
     assert app.download().name == "cat-offcut.png"  # the photo behind it had not begun
 
 
-def test_photo_is_cut_out_with_the_network_unplugged(app: App, samples: Path) -> None:
+def test_P9_photo_is_cut_out_with_the_network_unplugged(app: App, samples: Path) -> None:
     app.start_over()
     app.page.context.set_offline(True)
     try:

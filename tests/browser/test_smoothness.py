@@ -18,7 +18,7 @@ OBSERVE = """() => {
 }"""
 
 
-def test_main_thread_is_never_blocked_while_a_photo_is_worked_on(
+def test_M12_main_thread_is_never_blocked_while_a_photo_is_worked_on(
     context: BrowserContext, site: str, samples: Path
 ) -> None:
     app = App(context.new_page())
