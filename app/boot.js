@@ -206,16 +206,23 @@ async function start(folder, core, modules, lockFileContents) {
   return named(serving(files, load), "Python does not start");
 }
 
-/** @param {any} FS Emscripten's @param {string} folder @param {Uint8Array} modules */
+/**
+ * Write the modules as files, and for offcut.web.pack_finder the archive with a list of its members.
+ * @param {any} FS Emscripten's @param {string} folder @param {Uint8Array} modules
+ */
 function unpack(FS, folder, modules) {
   const made = new Set();
+  let index = "";
   for (const { name, data } of membersOf(modules)) {
     const path = folder + name;
     const parent = path.slice(0, path.lastIndexOf("/"));
     if (!made.has(parent)) FS.mkdirTree(parent);
     made.add(parent);
     FS.writeFile(path, data, { canOwn: true });
+    index += `${name} ${data.byteOffset - modules.byteOffset} ${data.byteLength}\n`;
   }
+  FS.writeFile("/lib/python.pack", modules, { canOwn: true });
+  FS.writeFile("/lib/python.pack.index", index);
 }
 
 /**

@@ -37,6 +37,7 @@ def main() -> None:
     specs += [getattr(module, "__spec__", None) for module in sys.modules.values()]
     origins = {spec.origin for spec in specs if spec and spec.origin}
     files = dict(compiled(path) for path in sorted(origins) if path.startswith("/lib/"))
+    files["sitecustomize.pyc"] = files["site-packages/offcut/web/pack_finder.pyc"]
     sys.path.insert(0, str(WORK))
     packed = importlib.import_module("archive").packed
     (WORK / "python.pack").write_bytes(packed(files))

@@ -34,6 +34,7 @@ from offcut_build.tree import Tree
 __all__ = ["IMPORTS", "PACK", "Start", "ensure"]
 
 IMPORTS = (
+    "offcut.web.pack_finder",
     "offcut.web.missing",
     "offcut.web.handlers",
     "offcut.web.removal",
