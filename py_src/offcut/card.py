@@ -21,6 +21,9 @@ A card is a TOML file in models/; it covers every variant (quantization level) o
     activation = "none"             # "none" or "sigmoid", applied after the network
     contrast = 1.5                  # slope of the alpha map about 0.5, at full resolution
 
+    [training]                      # how its student was made (train/recipe.py); such a model's
+                                    # files are kept as they are, not made again from the source
+
     [quantization]                  # how the variants are made; read by convert/ only, except:
     float32 = ["1959"]              # values of the graph that a run keeps in float32, never in u8
 
