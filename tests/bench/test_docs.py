@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,32 @@ from offcut_build.bench.groups import GROUPS
 from offcut_build.bench.rows import Row, document
 from offcut_build.bench.targets import TARGETS, Target, verdict
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def measured(*rows: Row) -> dict[str, Any]:
     """Return figures as a run writes them."""
     return machine.describe("1.2.3") | document(rows)
+
+
+def committed() -> dict[str, Any]:
+    """Return the figures of the checkout."""
+    figures: dict[str, Any] = json.loads((ROOT / docs.FIGURES).read_text())
+    return figures
+
+
+def test_the_page_is_written_from_the_committed_figures() -> None:
+    assert (ROOT / docs.PAGE).read_text() == docs.page(committed())
+
+
+def test_the_committed_figures_hold_every_target() -> None:
+    figures = committed()
+    assert [target.key for target in TARGETS if target.key not in figures] == []
+
+
+def test_every_kind_of_figure_that_the_page_explains_was_measured() -> None:
+    kinds = re.findall(r"^- `(\w+)/\.\.\.`", docs.FOOT, re.MULTILINE)
+    assert set(kinds) <= {key.partition("/")[0] for key in committed()} and len(kinds) > 5
 
 
 def test_every_command_on_the_page_is_understood() -> None:
