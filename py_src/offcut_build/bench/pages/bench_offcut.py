@@ -20,6 +20,7 @@ from offcut.backends.simd.lower import lower
 from offcut.download import fetch_index, fetch_model
 from offcut.session import Session, open_session
 from offcut.web import handlers
+from offcut.web.network import patch_urllib
 
 opened: dict[str, Any] = {}  # "service": offcut.web.handlers.Service
 
@@ -37,6 +38,7 @@ def heap() -> int:
 async def open(root: str, argument: str) -> str:
     """Open the default model. argument: {threads, backend, precision}."""
     wanted = json.loads(argument)
+    patch_urllib()
     entry = (await fetch_index(root + "models/index.json")).find("")
     path = await fetch_model(entry, root + "models", Path("/tmp/bench"))
     model = container.read(path.read_bytes(), entry.file)
