@@ -1,7 +1,7 @@
 """dist/sw.js: the service worker as one classic script that knows this build's files and headers.
 
-app/sw.js is a module. Not every browser starts service workers that are modules, and Firefox does
-not keep what they import, so that they fail without a network. Hence the build puts together
+app/sw.js is a module, for the type checker's sake. Older browsers start only classic scripts, and a
+single file is compared whole when browsers look for updates. Hence the build puts together
 
     const bundle = {VERSION, HEADERS, FILES};   the rows of manifest.json
     app/store.js, app/sw.js                     without `import` and `export`
