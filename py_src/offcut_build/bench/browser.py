@@ -19,7 +19,7 @@ from offcut_build.bench import peers
 from offcut_build.lock import read
 from offcut_build.tree import Tree
 
-__all__ = ["Sites", "ask", "chromium", "page_at", "sites"]
+__all__ = ["Sites", "ask", "chromium", "lay_out", "page_at", "sites"]
 
 PAGES = Path(__file__).parent / "pages"
 STOCK = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
@@ -55,19 +55,13 @@ def sites(tree: Tree, folder: Path) -> Iterator[Sites]:
     other headers, those for isolation and caching too, are the same everywhere.
     """
     bench, stock = folder / "bench", folder / "stock"
-    shutil.copytree(tree.dist, bench)
-    shutil.copytree(PAGES, bench, dirs_exist_ok=True)
+    lay_out(tree.dist, bench)
     web = peers.npm_package(*peers.ONNXRUNTIME_WEB, tree.cache / "bench")
     shutil.copytree(web / "dist", bench / "onnxruntime-web")
     found = assets.ensure(tree)
     shutil.copy(found["u2netp.onnx"], bench / "bench_model.onnx")
     _stock(tree, found, stock)
-    lines = (tree.dist / "_headers").read_text(encoding="utf-8").splitlines()
-    lax = [line for line in lines if POLICY not in line]
-    policy = [line for line in lines if POLICY in line]
-    confined = [line for path in CONFINED for line in (path, *policy)]
-    (bench / "_headers").write_text("\n".join([*lax, *confined]))
-    (stock / "_headers").write_text("\n".join(lax))
+    (stock / "_headers").write_text("\n".join(_headers(tree.dist, confined=())))
     requests: list[str] = []
     with ExitStack() as stack:
         own = serve.start(tree.dist, on_request=lambda method, path: requests.append(path))
@@ -76,6 +70,22 @@ def sites(tree: Tree, folder: Path) -> Iterator[Sites]:
             for server in (own, serve.start(bench), serve.start(stock))
         )
         yield Sites(hosted, beside, plain, bench, requests)
+
+
+def lay_out(dist: Path, folder: Path) -> None:
+    """Copy dist/ and the benchmark's pages into a new folder."""
+    shutil.copytree(dist, folder)
+    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
+    (folder / "_headers").write_text("\n".join(_headers(dist, confined=CONFINED)))
+
+
+def _headers(dist: Path, *, confined: tuple[str, ...]) -> list[str]:
+    """Return the lines of dist/_headers, with the policy for the paths `confined` alone."""
+    lines = (dist / "_headers").read_text(encoding="utf-8").splitlines()
+    policy = [line for line in lines if POLICY in line]
+    return [line for line in lines if POLICY not in line] + [
+        line for path in confined for line in (path, *policy)
+    ]
 
 
 def _stock(tree: Tree, found: Mapping[str, Path], folder: Path) -> None:

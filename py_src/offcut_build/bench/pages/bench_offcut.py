@@ -5,7 +5,6 @@ Arguments and answers are JSON.
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import js
@@ -17,10 +16,8 @@ from offcut.backends import simd
 from offcut.backends.simd.assemble import assemble
 from offcut.backends.simd.draft import Instruction
 from offcut.backends.simd.lower import lower
-from offcut.download import fetch_index, fetch_model
 from offcut.session import Session, open_session
 from offcut.web import handlers
-from offcut.web.network import patch_urllib
 
 opened: dict[str, Any] = {}  # "service": offcut.web.handlers.Service
 
@@ -38,21 +35,21 @@ def heap() -> int:
 async def open(root: str, argument: str) -> str:
     """Open the default model. argument: {threads, backend, precision}."""
     wanted = json.loads(argument)
-    patch_urllib()
-    entry = (await fetch_index(root + "models/index.json")).find("")
-    path = await fetch_model(entry, root + "models", Path("/tmp/bench"))
-    model = container.read(path.read_bytes(), entry.file)
-    path.unlink()
+    index = (await (await js.fetch(root + "models/index.json")).json()).to_py()
+    name = index["default"]
+    file = index["models"][name]["file"]
+    data = await (await js.fetch(f"{root}models/{file}")).arrayBuffer()
+    model = container.read(data.to_bytes(), file)
     begin, idle = time.perf_counter(), heap()
     if wanted["precision"] == "auto":
         session = await open_session(
-            model, name=entry.name, backend=wanted["backend"], threads=wanted["threads"]
+            model, name=name, backend=wanted["backend"], threads=wanted["threads"]
         )
     else:
         program = await simd.compile(
             model, threads=wanted["threads"], precision=wanted["precision"]
         )
-        session = Session(entry.name, model, "simd", {}, program)
+        session = Session(name, model, "simd", {}, program)
     milliseconds = (time.perf_counter() - begin) * 1e3
     opened["service"].session = session
     answer = {"backend": session.backend, "threads": session.threads, "compile": milliseconds}
