@@ -16,9 +16,9 @@ __all__ = ["categories", "table"]
 # The first pattern that fits decides; ON_DEMAND is not part of a first visit.
 ON_DEMAND = "only when needed"
 CATEGORIES = [
-    ("start/python.pack", "Python modules"),
-    ("start/*", ON_DEMAND),  # left_out.json
-    ("pyodide/*.whl", ON_DEMAND),  # Pillow, the originals of what the pack holds, for notebooks
+    ("start/*", "Python modules"),
+    ("pyodide/pillow-*", "Pillow"),  # fetched at the start, so that no photo causes a request
+    ("pyodide/*.whl", ON_DEMAND),  # the originals of what the pack holds, and for notebooks
     ("pyodide/python_stdlib.zip", ON_DEMAND),
     ("pyodide/*", "Pyodide core"),
     ("kernels/*", "kernels"),
