@@ -1,8 +1,8 @@
 """Make a quantized model file from an ONNX or float32 model file and a folder of photos.
 
-The schemes of --scheme are listed in docs/models.md; --method says how weights are rounded:
-nearest, balanced (each kernel's errors cancel) or gptq (each weight's error is made up for by
-those not yet rounded, slower and better). A table of what each layer became is printed.
+--scheme says what a weight becomes, see quant.py; --method how weights are rounded: nearest,
+balanced (each kernel's errors cancel) or gptq (each weight's error is made up for by those not yet
+rounded, slower and better). A table of what each layer became is printed.
 """
 
 from __future__ import annotations
