@@ -95,6 +95,11 @@ def _quality(tree: Tree, options: argparse.Namespace, rest: list[str]) -> int:
     return quality.build(tree, rest)
 
 
+def _study(tree: Tree, options: argparse.Namespace, rest: list[str]) -> int:
+    venv.setup(tree, "train", "kernels")
+    return run([tree.python, "-m", "offcut_build.study", *rest], where=ROOT)
+
+
 def _wheel(tree: Tree, options: argparse.Namespace, rest: list[str]) -> None:
     path = tree.cache / "wheels" / tree.project().wheel_name
     stamp.put(path, wheel.build(tree))
@@ -143,6 +148,7 @@ TASKS: dict[str, tuple[Task, str]] = {
     "kernels": (_kernels, "compile the SIMD kernels to WebAssembly"),
     "models": (_models, "make the shipped models again from their sources; arguments after --"),
     "quality": (_quality, "measure the shipped models on photos with ground truth, after --"),
+    "study": (_study, "measure what quantization does, for docs/quantization.md; photos after --"),
     "wheel": (_wheel, "make the wheel for the browser"),
     "dist": (_dist, "make dist/, the folder to host"),
     "serve": (_serve, "make dist/, serve it on 127.0.0.1 and open the page"),
