@@ -50,8 +50,12 @@ class App:
 
     def attribute(self, name: str) -> str:
         """Return <html data-`name`>, "" when it is not there or the page is being left."""
+        return self.evaluate("n => document.documentElement.dataset[n] ?? ''", name)
+
+    def evaluate(self, script: str, argument: Any = None) -> str:
+        """Return a script's value as text, "" while the page is being left."""
         try:
-            return str(self.page.evaluate("n => document.documentElement.dataset[n] ?? ''", name))
+            return str(self.page.evaluate(script, argument))
         except Error as error:
             if "navigation" in str(error):
                 return ""

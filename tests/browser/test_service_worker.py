@@ -151,7 +151,7 @@ def test_L11_newer_version_waits_for_a_click_and_never_mixes_with_the_former(
     assert app.page.evaluate(build) == "former"
     assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
     app.page.get_by_role("button", name="Update and reload").click()
-    app.wait_until(lambda: app.page.evaluate(build) == "newer", "the newer page", 30)
+    app.wait_until(lambda: app.evaluate(build) == "newer", "the newer page", 30)
 
     assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
     assert other.page.evaluate(build) == "former"  # pinned until it is reloaded

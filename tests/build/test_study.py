@@ -45,7 +45,7 @@ def test_the_study_has_every_scheme_and_every_plot() -> None:
 def test_the_repairs_mend_int8_in_the_figures() -> None:
     rows = list(FIGURES["repairs"].values())
     assert rows[0]["iou"] < 0.5 and rows[1]["iou"] < 0.9
-    assert rows[-1]["iou"] > 0.99
+    assert rows[-1]["iou"] > 0.98 and rows[-1]["mae"] < rows[1]["mae"] / 50
 
 
 def test_the_page_on_models_is_made_of_figures_of_the_files_that_are_shipped() -> None:

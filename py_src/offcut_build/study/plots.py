@@ -98,7 +98,7 @@ def _histogram(axes: Any, source: Source, document: Mapping[str, Any]) -> None:
     axes.set_xlim(-4, 4)
     axes.set_xlabel("weight, in root mean squares of its row")
     axes.set_ylabel("how many")
-    axes.legend(frameon=False, loc="upper left", fontsize=8)
+    axes.legend(frameon=False, loc="center left", fontsize=8)
 
 
 def _sizes(axes: Any, source: Source, document: Mapping[str, Any]) -> None:
@@ -115,7 +115,8 @@ def _sizes(axes: Any, source: Source, document: Mapping[str, Any]) -> None:
     for name, row in document["schemes"].items():
         if not name.startswith("step") and name != "float16":
             axes.plot(row["bytes"] / 1e3, row["mae"], "s", color=BLUE, ms=5)
-            axes.annotate(name, (row["bytes"] / 1e3, row["mae"]), (5, 3), fontsize=8, **POINTS)
+            place = (6, -3) if name in ("nf4-group-32", "codebook-16") else (-60, 6)
+            axes.annotate(name, (row["bytes"] / 1e3, row["mae"]), place, fontsize=8, **POINTS)
     for name, row in document["shipped"].items():
         axes.plot(row["bytes"] / 1e3, row["mae"], "D", color=RED, ms=6)
         axes.annotate(name, (row["bytes"] / 1e3, row["mae"]), (6, -10), fontsize=8, **POINTS)
@@ -135,10 +136,12 @@ def _bits(axes: Any, source: Source, document: Mapping[str, Any]) -> None:
         color = GREEN if name.startswith("step") else BLUE
         axes.plot(row["bits"], row["worst_iou"], "o", color=color, ms=4, alpha=0.5)
         axes.plot(row["bits"], row["iou"], "o", color=color, ms=5)
-        axes.annotate(name, (row["bits"], row["iou"]), (4, 4), fontsize=7, **POINTS)
+        place = (-8, 7) if name.startswith("step") else (2, -11)
+        axes.annotate(name, (row["bits"], row["iou"]), place, fontsize=7, **POINTS)
     axes.axvline(4, color=SOFT, lw=0.8, ls=":")
     axes.set_xlabel("bits of each weight in the file")
-    axes.set_ylabel("IoU with float32: mean (dark), worst photo (pale)")
+    axes.set_ylabel("IoU with float32 (pale: worst photo)")
+    axes.set_ylim(0, 1.08)
 
 
 PLOTS = {
