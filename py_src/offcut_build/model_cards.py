@@ -141,7 +141,13 @@ def _evaluation(card: Table, figures: Table) -> Iterator[str]:
 
 
 def _steps(card: Table) -> Iterator[str]:
-    """Yield each variant's steps; each is a function in offcut/convert/steps.py."""
+    """Yield each variant's steps, functions in offcut/convert/steps.py; or how it was trained."""
+    if "training" in card:
+        yield "By `offcut train` (docs/training.md), with this recipe:\n"
+        for key, value in card["training"]["student"].items():
+            yield f"- {_parameter(key, value)}"
+        yield f"- phases of training: {len(card['training']['phases'])}"
+        return
     for name, rows in card["quantization"]["steps"].items():
         yield f"`{card['name']}-{name}`:\n"
         for at, row in enumerate(rows, 1):
@@ -164,10 +170,14 @@ def _provenance(card: Table) -> str:
         f"{card['licence']}. Network and weights by {card['authors']}: [project]"
         f"({source['project']}), [paper]({source['paper']}).\n",
         f"- source: `{source['file']}`, {source['bytes']:,} bytes, sha256 `{source['sha256']}`",
-        f"- statistics: `{card['quantization']['statistics']}`, which lists the sha256 of each "
-        "calibration photo",
-        "- `python3 build.py models` makes every file again and compares it with its sha256",
     ]
+    if "training" in card:
+        lines.append("- the file is the record: the photos it was fitted to cannot be shipped")
+    else:
+        statistics = card["quantization"]["statistics"]
+        lines.append(f"- statistics: `{statistics}`, which lists the sha256 of each photo")
+        again = "makes every file again and compares it with its sha256"
+        lines.append(f"- `python3 build.py models` {again}")
     return "\n".join(lines)
 
 

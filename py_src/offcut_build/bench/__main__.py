@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         print("error: the page is written from one whole run, without --only", file=sys.stderr)
         return 2
     try:
-        figures, failed = _measure(tree, options, chosen)
+        figures, failed, lost = _measure(tree, options, chosen)
     except PeerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -53,9 +53,9 @@ def main(arguments: list[str]) -> int:
         _write(tree.root / docs.FIGURES, figures)
         docs.render(tree)
     print(report(figures))
-    if failed:
-        print(f"error: failed: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+    if failed or lost:
+        print(f"error: failed: {', '.join(failed + lost)}", file=sys.stderr)
+    return 1 if failed or lost else 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,8 +78,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _measure(
     tree: Tree, options: argparse.Namespace, chosen: list[str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the figures, flat, and which groups failed."""
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return the figures, flat, which groups failed, and which single operators."""
     rows: list[Row] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -95,10 +95,10 @@ def _measure(
                     failed.append(name)
                     traceback.print_exc()
                 say(f"[{at}/{len(chosen)}] {name}: {time.monotonic() - begin:.0f} s")
-        failed += s.failed
+        lost = list(s.failed)
     rows += derived({row.name: row for row in rows})
     print(table(row for row in rows if not row.name.startswith(DETAIL)))
-    return about | document(rows), failed
+    return about | document(rows), failed, lost
 
 
 def _write(path: Path, figures: dict[str, Any]) -> None:

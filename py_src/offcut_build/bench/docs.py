@@ -91,9 +91,10 @@ def _machine(figures: Figures) -> Iterator[str]:
     yield (
         f"Measured on {about['date']}: {about['processor']}, {about['cores']} cores, "
         f"{about['memory']}, {about['system']}; {about['browser']}, Python {about['python']}, "
-        f"onnxruntime-web {about['onnxruntime_web']}, onnxruntime {about['onnxruntime']}; "
-        f"{about['load']} programs wanted a core just before."
+        f"onnxruntime-web {about['onnxruntime_web']}, onnxruntime {about['onnxruntime']}."
     )
+    if about["load"] != "unknown":
+        yield f"\n{about['load']} programs wanted a core just before."
     if about["run"] == "quick":
         yield "\nThis was a quick run: few rounds, small photos, the operators of one network."
 
