@@ -34,7 +34,7 @@ def obstacle() -> str:
         return "the kernels' sources are not installed"
     version = _compiler()
     if not version:
-        return "no compiler; pip install ziglang"
+        return "no compiler; pip install offcut[simd]"
     return ""
 
 
