@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> None:
         from tests.fuzz.targets import TARGETS, check
     target = TARGETS[options.target]
     found = FINDINGS / options.target
+    found.mkdir(parents=True, exist_ok=True)  # libFuzzer itself keeps what took too long or too much
 
     def one(data: bytes) -> None:
         try:
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> None:
         words = Path(folder) / "words.dict"
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words))
         call = [sys.argv[0], *LIMITS, f"-runs={options.runs}", f"-seed={options.seed}"]
-        call += [f"-max_len={MOST_BYTES}", f"-artifact_prefix={folder}/"]
+        call += [f"-max_len={MOST_BYTES}", f"-artifact_prefix={found}/"]
         call += [f"-max_total_time={options.seconds}"] if options.seconds else []
         call += [f"-dict={words}"] if target.words else []
         extra: dict[str, Any] = {"custom_mutator": mutated} if target.mutate else {}

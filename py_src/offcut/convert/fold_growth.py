@@ -49,12 +49,12 @@ def _scales(node: RawNode, x: Operands) -> int:
 # How many elements come out, where that can be more than go in.
 GROWTH: dict[str, Callable[[RawNode, Operands], int]] = {
     "Concat": lambda node, x: sum(part.size for part in x),
-    "ConstantOfShape": lambda node, x: _product([*x[0]]),
+    "ConstantOfShape": lambda node, x: _product([*x[-1]]),
     "DequantizeLinear": lambda node, x: _scales(node, x),
-    "Expand": lambda node, x: _product([*x[1]]) * x[0].size,
+    "Expand": lambda node, x: _product([*x[-1]]) * x[0].size,
     "Gather": _gathered,
     "QuantizeLinear": lambda node, x: _scales(node, x),
-    "Tile": lambda node, x: _product([*x[1]]) * x[0].size,
+    "Tile": lambda node, x: _product([*x[-1]]) * x[0].size,
     "Where": _broadcast_size,
     **dict.fromkeys(ELEMENTWISE, _broadcast_size),
 }
