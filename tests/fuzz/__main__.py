@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
         from tests.fuzz.targets import TARGETS, check
     target = TARGETS[options.target]
     found = FINDINGS / options.target
-    found.mkdir(parents=True, exist_ok=True)  # libFuzzer itself keeps what took too long or too much
+    found.mkdir(parents=True, exist_ok=True)  # libFuzzer keeps what took too much
 
     def one(data: bytes) -> None:
         try:
