@@ -54,6 +54,7 @@ class Source:
     version: str = ""
     member: str = ""  # path inside the package; "" is the package file itself
     python: str = ""  # the Python version that pip is asked for; "" is the running one
+    sdist: bool = False  # the archive of a PyPI package's sources; for the tests, not in the file
 
     def __str__(self) -> str:
         if self.kind == "url":
@@ -149,7 +150,7 @@ def _source(row: dict[str, str], where: str) -> Source:
     if len(kinds) != 1:
         raise LockError(f"{where}: a source names one of {', '.join(KINDS)}, not {sorted(row)}")
     kind = kinds[0]
-    extra = {key: str(row[key]) for key in row if key != kind}
+    extra: dict[str, Any] = {key: str(row[key]) for key in row if key != kind}
     needed, allowed = FIELDS[kind]
     if not needed <= set(extra) <= allowed:
         raise LockError(f"{where}: {kind} source has {sorted(extra)}, needs {sorted(needed)}")

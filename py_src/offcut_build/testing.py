@@ -1,7 +1,8 @@
 """Run the tests as a user would: everything they need is set up first, browsers included.
 
 The tests learn what was set up from the environment: OFFCUT_DIST, and per browser its path
-(OFFCUT_CHROMIUM, OFFCUT_FIREFOX, OFFCUT_WEBKIT_DRIVER) or why there is none (..._MISSING).
+(OFFCUT_CHROMIUM, OFFCUT_FIREFOX, OFFCUT_WEBKIT_DRIVER) or why there is none (..._MISSING), and the
+same for the archive of Pillow's test images (OFFCUT_CORPUS).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from offcut_build import browser, dist, pytorch, venv
+from offcut_build import browser, corpus, dist, pytorch, venv
 from offcut_build.command import run
 from offcut_build.tree import Tree
 
@@ -25,6 +26,7 @@ def test(tree: Tree, arguments: Sequence[str]) -> int:
     venv.setup(tree, "test")
     pytorch.install(tree)
     env = browser.environment(tree) | {"OFFCUT_DIST": str(dist.make(tree))}
+    env |= corpus.environment(tree)
     with _display() as display:
         return run([tree.python, "-m", "pytest", *arguments], where=tree.root, env=env | display)
 

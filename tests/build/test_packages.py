@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,3 +104,41 @@ def test_a_package_that_pip_cannot_find_is_tried_once(
         packages.fetch(source, tmp_path / "net.part")
     with pytest.raises(SourceError, match="not asked again"):
         packages.fetch(source, tmp_path / "net.part")
+
+
+def test_the_archive_of_a_packages_sources_is_brought_as_it_is(
+    packages: Packages, requests: list[str], tmp_path: Path
+) -> None:
+    archive = sdist({"thing-1.0/pyproject.toml": BUILD, "thing-1.0/backend.py": BACKEND})
+    write(tmp_path / "site" / "files" / "thing-1.0.tar.gz", archive)
+    link = b'<!doctype html><a href="/files/thing-1.0.tar.gz">thing-1.0.tar.gz</a>'
+    write(tmp_path / "site" / "simple" / "thing" / "index.html", link)
+
+    packages.fetch(Source("pypi", "thing", "1.0", sdist=True), tmp_path / "thing.part")
+
+    assert (tmp_path / "thing.part").read_bytes() == archive
+
+
+BUILD = b"""[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+BACKEND = b"""import pathlib
+
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    info = pathlib.Path(folder, "thing-1.0.dist-info")
+    info.mkdir()
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n")
+    return info.name
+"""
+
+
+def sdist(members: dict[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w:gz") as archive:
+        for name, data in members.items():
+            row = tarfile.TarInfo(name)
+            row.size = len(data)
+            archive.addfile(row, io.BytesIO(data))
+    return sink.getvalue()

@@ -29,6 +29,7 @@ from offcut.errors import ModelFormatError, UnsupportedOperatorError
 __all__ = ["DATA_TYPES", "Beside", "none_beside", "read_tensor"]
 
 MAX_RANK = 8
+MAX_EXTENT = 1 << 40  # values
 
 DIMS, DATA_TYPE, SEGMENT, FLOATS, INT32S, INT64S = 1, 2, 3, 4, 5, 7
 NAME, RAW, DOUBLES, UINT64S, EXTERNAL, LOCATION = 8, 9, 10, 11, 13, 14
@@ -89,6 +90,8 @@ def read_tensor(fields: Fields, where: str, beside: Beside = none_beside) -> tup
     shape = tuple(numbers(fields.get(DIMS, []), where))
     if len(shape) > MAX_RANK or any(extent < 0 for extent in shape):
         raise ModelFormatError(f"{where}: shape is {shape}, expected at most {MAX_RANK} sizes >= 0")
+    if math.prod(extent or 1 for extent in shape) > MAX_EXTENT:  # numpy minds, though one is 0
+        raise ModelFormatError(f"{where}: shape is {shape}, which no memory holds")
     count = math.prod(shape)
     half_bytes = kind.name in ("int4", "uint4")
     stored = -(-count // 2) if half_bytes else count  # elements of `dtype`

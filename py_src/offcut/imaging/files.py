@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offcut.errors import ImageError
-from offcut.imaging.sniff import check_size, check_whole, read_header
+from offcut.imaging.sniff import MAX_PIXELS, check_size, check_whole, read_header
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,16 +51,32 @@ def decode(data: bytes, name: str) -> np.ndarray:
             warnings.simplefilter("ignore")  # about metadata, and of sizes that are checked here
             image = pil.open(io.BytesIO(data), formats=formats())
             check_size(image.size, name)
+            if header.kind == "PNG":
+                _mend_transparency(image, depth=data[24])
             return from_pil(image)
     except pil.UnidentifiedImageError as error:
         raise ImageError(
             f"{name} is {header.kind}, which cannot be read here, or is damaged",
             remedy="save it as JPEG or PNG",
         ) from error
-    except (*DAMAGE, pil.DecompressionBombError) as error:
+    except pil.DecompressionBombError as error:
+        raise ImageError(
+            f"{name} has too many pixels; the limit is {MAX_PIXELS // 1_000_000} megapixels",
+            remedy="make it smaller, then try again",
+        ) from error
+    except DAMAGE as error:
         raise ImageError(
             f"{name} is damaged: {error}", remedy="copy or download it again"
         ) from error
+
+
+def _mend_transparency(image: Image, *, depth: int) -> None:
+    """Let a PNG's one transparent colour be in the unit of the pixels, which Pillow scales."""
+    clear = image.info.get("transparency")
+    if image.mode == "L" and isinstance(clear, int):
+        image.info["transparency"] = clear * 255 // ((1 << depth) - 1)
+    elif image.mode == "RGB" and isinstance(clear, tuple) and depth == 16:
+        image.info["transparency"] = tuple(level >> 8 for level in clear)
 
 
 def from_pil(image: Image) -> np.ndarray:
@@ -84,7 +100,12 @@ def _in_eight_bits(image: Image) -> Image:
     if image.mode == "F" and highest <= 1:
         top = 1.0
     levels = np.clip(np.nan_to_num(values) * np.float32(255 / top), 0, 255)
-    return pil.fromarray(np.rint(levels).astype(np.uint8), "L")
+    grey = pil.fromarray(np.rint(levels).astype(np.uint8), "L")
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return grey
+    alpha = pil.fromarray(np.where(values == clear, 0, 255).astype(np.uint8), "L")
+    return pil.merge("LA", (grey, alpha))
 
 
 def formats() -> list[str]:

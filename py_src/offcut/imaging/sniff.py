@@ -16,6 +16,7 @@ from offcut.errors import ImageError
 __all__ = ["MAX_PIXELS", "Header", "check_size", "check_whole", "jpeg_segments", "read_header"]
 
 MAX_PIXELS = 50_000_000  # what is tested; larger photos are refused before they are decoded
+MAX_SCANS = 100  # of a progressive JPEG: encoders write about 10, each costs a pass over all pixels
 PNG = b"\x89PNG\r\n\x1a\n"
 CHUNK = Struct(">I4s")
 # JPEG markers that start a frame and so carry the size: SOF0-15 without DHT, JPG and DAC.
@@ -82,8 +83,8 @@ def check_whole(data: bytes, header: Header, name: str) -> None:
     """Raise ImageError when the file is cut off or a checksum in it is wrong."""
     if header.kind == "PNG":
         _check_png(data, name)
-    elif header.kind == "JPEG" and not _jpeg_ends(data):
-        raise _damaged(name, "it ends before the picture does")
+    elif header.kind == "JPEG":
+        _check_jpeg(data, name)
     elif header.kind == "WebP" and unpack_from("<I", data, 4)[0] + 8 > len(data):
         raise _damaged(name, "it ends before the picture does")
 
@@ -123,13 +124,16 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     raise IndexError("pixels begin before their size is told")
 
 
-def _jpeg_ends(data: bytes) -> bool:
-    """Tell whether an end marker follows the first pixels: phones append films behind it."""
+def _check_jpeg(data: bytes, name: str) -> None:
+    """See that an end marker follows the first pixels (phones append films) after a few scans."""
     try:
         *_, (_, begin) = jpeg_segments(data)
-    except SHORT:
-        return False
-    return data.find(b"\xff\xd9", begin) >= 0
+        end = data.index(b"\xff\xd9", begin)
+    except SHORT as cause:
+        raise _damaged(name, "it ends before the picture does") from cause
+    scans = data.count(b"\xff\xda", begin, end) + 1
+    if scans > MAX_SCANS:
+        raise _damaged(name, f"it has {scans} scans, which would take very long")
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
@@ -177,8 +181,9 @@ def _bmp(data: bytes) -> Header:
 
 
 def _check_png(data: bytes, name: str) -> None:
-    """Walk the chunks up to IEND and check each one's CRC."""
+    """Walk the chunks up to IEND and check each one's CRC; look for the palette on the way."""
     view, at = memoryview(data), len(PNG)
+    needs_palette = data[25] == 3
     while at + 12 <= len(data):
         length, kind = CHUNK.unpack_from(data, at)
         end = at + 8 + length
@@ -186,6 +191,10 @@ def _check_png(data: bytes, name: str) -> None:
             break
         if zlib.crc32(view[at + 4 : end]) != unpack_from(">I", data, end)[0]:
             raise _damaged(name, "a checksum in it is wrong")
+        if kind == b"PLTE":
+            needs_palette = False
+        if kind == b"IDAT" and needs_palette:
+            raise _damaged(name, "its palette is missing")
         if kind == b"IEND":
             return
         at = end + 4
