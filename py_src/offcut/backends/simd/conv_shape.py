@@ -13,7 +13,19 @@ from offcut.backends.simd.values import BLOCK, Grid
 from offcut.graph import Node
 from offcut.ops.conv import border_runs
 
-__all__ = ["Shape", "bias_of", "blocks_for", "geometry", "shape_of", "windows_scratch"]
+__all__ = [
+    "PLAIN_LIMIT",
+    "Shape",
+    "bias_of",
+    "blocks_for",
+    "geometry",
+    "shape_of",
+    "windows_scratch",
+]
+
+
+# A plain conv's rounding holds for results below 2^22 u8 steps; see round_f32 in vector.h.
+PLAIN_LIMIT = 4e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,11 @@ class Shape:
         """A 3x3 kernel that keeps the size."""
         simple = self.strides == (1, 1) and self.dilations == (1, 1) and self.groups == 1
         return self.kernel == (3, 3) and simple and self.pads == (1, 1, 1, 1)
+
+    @property
+    def same_1x1(self) -> bool:
+        """A 1x1 kernel that keeps the size."""
+        return self.kernel == self.strides == (1, 1) and self.groups == 1 and not any(self.pads)
 
     @property
     def taps(self) -> int:
@@ -80,7 +97,6 @@ def geometry(shape: Shape) -> dict[str, Argument]:
         "pad_left": shape.pads[1],
         "pitch_in": shape.grid_in.pitch,
         "pitch_out": shape.grid.pitch,
-        "groups": 1,
         "channels_out": shape.o,
     }
 
@@ -108,7 +124,8 @@ def blocks_for(channels: int) -> int:
     return -(-channels // BLOCK)
 
 
-def windows_scratch(width: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
-    """Return the bytes that kernels/windows.c needs: an output row and a padded input row."""
+def windows_scratch(width: int, kernel: tuple[int, int], stride: int, dilation: int) -> int:
+    """Return the bytes that kernels/windows.c needs: an output row and a channel's input rows."""
     whole = -(-width // 16) * 16
-    return (whole + pad + whole * stride + (kernel - 1) * dilation) * 4
+    phase = whole + (kernel[1] - 1) * dilation // stride + 1
+    return (whole + kernel[0] * stride * phase) * 4

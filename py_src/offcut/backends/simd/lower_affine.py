@@ -1,13 +1,16 @@
-"""Lowering of what u8 planes can do by channel: products and sums with one number, and limits."""
+"""Lowering of what u8 planes can do by channel, with each other, and within limits."""
 
 from __future__ import annotations
 
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
-from offcut.backends.simd.values import Quantization, Value
+from offcut.backends.simd.values import CELL, Quantization, Value
 from offcut.graph import Node
 
-__all__ = ["emit_affine", "emit_limits", "emit_normalization"]
+__all__ = ["emit_add", "emit_affine", "emit_limits", "emit_normalization"]
+
+
+SCALING_BYTES = CELL * 8 + 4  # a plane's in kernels/affine.c
 
 
 def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float) -> None:
@@ -16,7 +19,22 @@ def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float
     assert q is not None
     limits = [min(max(limit / q.scale + q.zero, 0.0), 255.0) for limit in (low, high)]
     least, most = (round(limit) for limit in limits)
-    _emit(lw, node, source, q, {"limits": 1, "least": least, "most": most}, ())
+    _emit(lw, node, source, q, {"scale": 1.0, "least": least, "most": most}, ())
+
+
+def emit_add(lw: Lowering, node: Node, source: Value, other: Value, steps: Quantization) -> None:
+    """Emit an Add of two values, or a Relu of it: its range ends at 0 then, Relu6 at 6."""
+    a, b = source.uniform, other.uniform
+    assert a is not None and b is not None
+    args: dict[str, Argument] = {
+        "other": Table(other.places),
+        "scale": a.scale / steps.scale,
+        "second": b.scale / steps.scale,
+        "zero": steps.zero - (a.zero * a.scale + b.zero * b.scale) / steps.scale,
+        "least": steps.zero if node.attributes.get("activation") else 0,
+        "most": 255,
+    }
+    _emit(lw, node, source, steps, args, (other,))
 
 
 def emit_affine(lw: Lowering, node: Node, source: Value, other: Value, steps: Quantization) -> None:
@@ -31,6 +49,7 @@ def emit_affine(lw: Lowering, node: Node, source: Value, other: Value, steps: Qu
         "offset": -q.zero * q.scale / steps.scale,
         "steps": 1.0 / steps.scale,
         "zero": float(steps.zero),
+        "most": 255,
     }
     _emit(lw, node, source, steps, args, (other,))
 
@@ -53,6 +72,7 @@ def emit_normalization(
         "offset": epsilon,
         "steps": 1.0 / steps.scale,
         "zero": float(steps.zero),
+        "most": 255,
     }
     _emit(lw, node, source, steps, args, tuple(parts), kernel="normalize_u8")
 
@@ -81,5 +101,6 @@ def _emit(
         "border": steps.zero,
     }
     units = grid.height if kernel == "affine_u8" else len(source.planes)
-    lw.emit(kernel, units, args, (source, out, *others), name=node.name)
+    scratch = len(source.planes) * SCALING_BYTES
+    lw.emit(kernel, units, args, (source, out, *others), scratch=scratch, name=node.name)
     lw.u8[node.name] = out

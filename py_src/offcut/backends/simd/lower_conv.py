@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from offcut.backends.simd.attributes import text
-from offcut.backends.simd.conv_shape import Shape, bias_of, blocks_for, geometry, shape_of
+from offcut.backends.simd.conv_shape import (
+    PLAIN_LIMIT,
+    Shape,
+    bias_of,
+    blocks_for,
+    geometry,
+    shape_of,
+)
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS, emit_float
@@ -15,15 +22,13 @@ from offcut.backends.simd.lower_depthwise import emit_depthwise, suits_depthwise
 from offcut.backends.simd.packing import (
     FINE_CHANNELS,
     FINE_LIMIT,
-    STEM_LIMIT,
     TAPS,
     Packing,
     pack_direct,
-    pack_finely,
+    pack_fine,
+    pack_fine_winograd,
     pack_narrow,
-    pack_stem,
     pack_winograd,
-    stem_depth,
 )
 from offcut.backends.simd.values import BLOCK, Quantization, Value
 from offcut.graph import Node
@@ -34,8 +39,6 @@ GROUP = 10  # most columns that a build of the kernels takes at a time (gemm.h)
 NARROW = 4  # fewer outputs go faster in conv_narrow
 # In u8, groups are done as one convolution with zeros in its weights; more of them go in floats.
 DENSE_GROUPS = 4
-# A plain conv's rounding holds for results down to -1.2e7 u8 steps; see saturate in epilogue.h.
-PLAIN_LIMIT = 4e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,7 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     if floats is None:
         return f"{node.inputs[0]} cannot be stored as floats"
     in_range = lw.range_of(node.inputs[0])
-    small = shape.per_group * shape.taps <= 256 and shape.dilations[1] == 1
-    if steps and in_range and shape.groups == 1 and small:
+    if steps and in_range and shape.groups == 1 and shape.per_group <= FINE_CHANNELS:
         _emit_stem(lw, node, shape, Target(node.name, activation), floats, steps)
     else:
         emit_float(lw, node, shape, floats, activation)
@@ -123,9 +125,8 @@ def _emit_u8(
         values += (lw.u8[target.other],)
     weights = lw.model.weights[node.inputs[1]]
     pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
-    few = shape.o < BLOCK if shape.same_3x3 else shape.o < NARROW
-    narrow = out.floats and few and shape.groups == 1 and not run_args
-    if narrow:
+    few = shape.o < BLOCK if shape.same_3x3 else shape.same_1x1 and shape.o < NARROW
+    if out.floats and few and not run_args:
         kernel, units = "conv_narrow", shape.grid.height
         args |= pack_narrow(pack, shape, source)
         scratch = 0
@@ -136,7 +137,7 @@ def _emit_u8(
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_direct(pack, shape, source)
-        scratch = GROUP * (shape.taps * len(source.blocks) * 16 + blocks_for(shape.o) * 32)
+        scratch = _direct_scratch(shape, shape.taps * len(source.blocks))
     lw.emit(kernel, units, args, values, scratch=scratch, macs=shape.macs, name=target.name)
     (lw.floats if out.floats else lw.u8)[target.name] = out
     if target.other:
@@ -175,10 +176,18 @@ def _folded(target: Target, steps: Quantization | None, plain: bool) -> Quantiza
 def _epilogue(
     lw: Lowering, target: Target, out: Value, steps: Quantization | None, plain: bool
 ) -> dict[str, Argument]:
-    args: dict[str, Argument] = {"plain": int(plain), "activation": ACTIVATIONS[target.activation]}
-    args["out"] = Table(out.places if out.floats else out.blocks)
+    args: dict[str, Argument] = {"out": Table(out.places if out.floats else out.blocks)}
+    args["plain"] = int(plain)
+    if plain:  # saturation is the activation, unless something is added to it
+        args |= {"steps": 1.0, "zero": 0.0}
+        args["activation"] = ACTIVATIONS["Relu" if target.other and target.activation else ""]
+    else:
+        args["activation"] = ACTIVATIONS[target.activation]
+        args["activation_last"] = ACTIVATIONS[target.activation_last]
     if steps is not None:
-        args |= {"steps": 1.0 / steps.scale, "zero": float(steps.zero)}
+        args["border"] = steps.zero
+        if not plain:
+            args |= {"steps": 1.0 / steps.scale, "zero": float(steps.zero)}
     if target.other:
         other = lw.u8[target.other]
         q = other.uniform
@@ -189,7 +198,6 @@ def _epilogue(
             scale = q.scale / steps.scale
             args["residual_scale"], args["residual_offset"] = scale, steps.zero - q.zero * scale
         args["pitch_residual"] = other.grid.pitch
-        args["activation_last"] = ACTIVATIONS[target.activation_last]
     return args
 
 
@@ -197,38 +205,27 @@ def _emit_stem(
     lw: Lowering, node: Node, shape: Shape, target: Target, source: Value, steps: Quantization
 ) -> None:
     """Emit the convolution of the float input image to u8: in 13 bits, since 8 would blur it."""
-    finely = shape.same_3x3 and shape.per_group <= FINE_CHANNELS
     low, high = lw.model.ranges[node.inputs[0]]
-    in_scale = max(abs(low), abs(high), 1e-20) / (FINE_LIMIT if finely else STEM_LIMIT)
+    in_scale = max(abs(low), abs(high), 1e-20) / FINE_LIMIT
     bias, run_args = bias_of(lw, node, shape)
     out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
     pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
+    fine = _quantized_finely(lw, source, in_scale)
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
+    args |= {"in": Table(fine.blocks), "fine": 1}
+    if shape.same_3x3:
+        kernel = "conv_winograd"
+        args |= pack_fine_winograd(pack, shape, in_scale)
+        units, scratch = _winograd_work(shape, 1)
+    else:
+        kernel, units = "conv_direct", shape.grid.height
+        args |= pack_fine(pack, shape, in_scale)
+        scratch = _direct_scratch(shape, -(-shape.taps // 2))
+    values, macs = (fine, out), shape.macs
+    lw.emit(kernel, units, args, values, scratch=scratch, macs=macs, name=target.name)
     lw.u8[target.name] = out
-    if finely:
-        halves = _quantized_finely(lw, source, in_scale)
-        args |= pack_finely(pack, shape, in_scale) | {"in": Table(halves.blocks)}
-        rows, scratch = _winograd_work(shape, 1)
-        values, macs = (halves, out), shape.macs
-        lw.emit("conv_winograd", rows, args, values, scratch=scratch, macs=macs, name=target.name)
-        return
-    args |= pack_stem(pack, shape, in_scale)
-    args |= {"in": Table(source.places), "in_steps": 1.0 / in_scale, "channels_in": shape.per_group}
-    width = (shape.grid.width - 1) * shape.strides[1] + shape.kernel[1] + 1
-    rows = (shape.kernel[0] - 1) * shape.dilations[0] + 1
-    scratch = GROUP * (blocks_for(shape.o) * 32 + stem_depth(shape) * 16)
-    scratch += rows * width * shape.per_group * 2
-    lw.emit(
-        "conv_stem",
-        shape.grid.height,
-        args,
-        (source, out),
-        scratch=scratch,
-        macs=shape.macs,
-        name=target.name,
-    )
 
 
 def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
@@ -251,3 +248,8 @@ def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
 def _winograd_work(shape: Shape, blocks: int) -> tuple[int, int]:
     """Return conv_winograd's units, rows of tiles, and the scratch bytes of a thread."""
     return -(-shape.grid.height // 4), TAPS * GROUP * (blocks * 16 + 32)
+
+
+def _direct_scratch(shape: Shape, depth: int) -> int:
+    """Return the scratch bytes of a thread in conv_direct."""
+    return GROUP * (depth * 16 + blocks_for(shape.o) * 32)

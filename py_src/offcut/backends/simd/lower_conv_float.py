@@ -97,7 +97,7 @@ def _emit(
 def _kernel(shape: Shape) -> tuple[str, int, int]:
     """Return the kernel that is fastest, its panel, and the bytes of scratch it needs."""
     if shape.per_group == 1 or shape.o // shape.groups < TILE:
-        along = shape.kernel[1], shape.strides[1], shape.dilations[1], shape.pads[1]
+        along = shape.kernel, shape.strides[1], shape.dilations[1]
         return "conv_float_windows", 0, windows_scratch(shape.grid.width, *along)
     if shape.groups == shape.taps == shape.grid.height * shape.grid.width == 1:
         return "conv_float_pixel", 0, shape.per_group * 4

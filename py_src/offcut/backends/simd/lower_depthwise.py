@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from offcut.backends.simd.conv_shape import Shape, bias_of, geometry
+from offcut.backends.simd.conv_shape import PLAIN_LIMIT, Shape, bias_of, geometry
 from offcut.backends.simd.draft import Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS
-from offcut.backends.simd.values import CELL, Quantization, Value
+from offcut.backends.simd.values import BLOCK, Quantization, Value
 from offcut.graph import Node
 
 __all__ = ["emit_depthwise", "suits_depthwise"]
@@ -35,8 +35,6 @@ def emit_depthwise(
     """Emit the convolution; the output's planes hold the channels of the input's."""
     bias, run_args = bias_of(lw, node, shape)  # (o, runs)
     weights = lw.model.weights[node.inputs[1]].decode().reshape(shape.o, shape.taps)
-    plain = activation in ("", "Relu", "Relu6")  # then saturation is all that is left to do
-    unit = steps.scale if plain else 1.0
     scale_in = np.array([q.scale for q in source.quantizations])[:, None]
     zero_in = np.array([q.zero for q in source.quantizations])[:, None]
     real = weights.astype(np.float64) * scale_in  # (o, taps) per step of the input
@@ -45,23 +43,29 @@ def emit_depthwise(
         by_sum = LARGEST_SUM / abs(real).sum(axis=1)
     factor = np.where(real.any(axis=1), np.minimum(by_size, by_sum), 1.0)  # (o,)
     whole = np.rint(real * factor[:, None])
+    most = 255.0 * abs(real).sum(axis=1).max() + abs(bias).max()
+    linear = activation in ("", "Relu", "Relu6")  # then saturation is all that is left to do
+    plain = bool(linear and most < PLAIN_LIMIT * steps.scale)
+    unit = steps.scale if plain else 1.0
     terms = bias - (whole * zero_in).sum(axis=1, keepdims=True) / factor[:, None]
     terms = terms / unit + (steps.zero if plain else 0)
-    lanes = _lanes(source)
+    lanes = np.array(source.lanes)
     out = lw.draft.u8_planes([(plane.channels, steps) for plane in source.planes], shape.grid)
     args = geometry(shape) | run_args
     args |= {
-        "in": Table(source.places),
-        "out": Table(out.places),
+        "in": Table(source.blocks),
+        "out": Table(out.blocks),
         "weights": _packed(whole, lanes).tobytes(),
         "scales": _spread(1.0 / (factor * unit), lanes).astype("<f4").tobytes(),
         "bias": _spread(terms, lanes).T.astype("<f4").tobytes(),
-        "blocks_out": len(source.planes),
+        "blocks_out": len(source.blocks),
+        "plain": int(plain),
         "activation": 0 if plain else ACTIVATIONS[activation],
-        "steps": 1.0 / steps.scale,
-        "zero": float(steps.zero),
+        "steps": 1.0 if plain else 1.0 / steps.scale,
+        "zero": 0.0 if plain else float(steps.zero),
+        "border": steps.zero,
     }
-    scratch = (shape.taps + 1) * 2 * 4
+    scratch = shape.grid.width * BLOCK * 4 + (shape.taps + 2) * 2 * 4
     units = shape.grid.height
     lw.emit(
         "conv_depthwise",
@@ -75,16 +79,6 @@ def emit_depthwise(
     lw.u8[node.name] = out
 
 
-def _lanes(value: Value) -> np.ndarray:
-    """Return the channel in each lane of the value's planes, -1 for padding: (planes * 16,)."""
-    lanes = np.full((len(value.planes), CELL), -1)
-    first = 0
-    for plane, row in zip(value.planes, lanes, strict=True):
-        row[: plane.channels] = np.arange(first, first + plane.channels)
-        first += plane.channels
-    return lanes.reshape(-1)
-
-
 def _spread(values: np.ndarray, lanes: np.ndarray) -> np.ndarray:
     """Return values (o, ...) in their lanes (lanes, ...), 0 for padding."""
     made = values[lanes]
@@ -93,9 +87,9 @@ def _spread(values: np.ndarray, lanes: np.ndarray) -> np.ndarray:
 
 
 def _packed(weights: np.ndarray, lanes: np.ndarray) -> np.ndarray:
-    """Return i16 [planes][pairs of taps][4][4][2] of whole weights (o, taps)."""
+    """Return i16 [blocks][pairs of taps][8][2] of whole weights (o, taps)."""
     spread = _spread(weights, lanes)
     if spread.shape[1] % 2:
         spread = np.pad(spread, ((0, 0), (0, 1)))
-    pairs = spread.reshape(-1, 4, 4, spread.shape[1] // 2, 2)  # (planes, quads, 4, pairs, 2)
-    return np.ascontiguousarray(pairs.transpose(0, 3, 1, 2, 4), "<i2")
+    pairs = spread.reshape(-1, BLOCK, spread.shape[1] // 2, 2)  # (blocks, 8, pairs, 2)
+    return np.ascontiguousarray(pairs.swapaxes(1, 2), "<i2")

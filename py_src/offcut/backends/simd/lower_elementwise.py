@@ -7,9 +7,9 @@ import numpy as np
 from offcut.backends.simd.attributes import text
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
-from offcut.backends.simd.lower_affine import emit_affine, emit_limits
+from offcut.backends.simd.lower_affine import emit_add, emit_affine, emit_limits
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS
-from offcut.backends.simd.values import Grid, Quantization, Value
+from offcut.backends.simd.values import Grid, Value
 from offcut.graph import Node
 
 __all__ = ["lower_add", "lower_combine", "lower_function", "lower_pow"]
@@ -17,12 +17,16 @@ __all__ = ["lower_add", "lower_combine", "lower_function", "lower_pow"]
 # As in kernels/elementwise.c and activation.h.
 COMBINE = {"": 0, "Add": 1, "Sub": 2, "Mul": 3, "Div": 4, "PRelu": 5, "Max": 6, "Min": 7}
 FUNCTIONS = ACTIVATIONS | {"Clip": 5, "LeakyRelu": 6, "HardSigmoid": 7, "Sqrt": 8, "Tanh": 9}
+FUNCTIONS |= dict.fromkeys(("Relu", "Relu6"), FUNCTIONS["Clip"])
 # Attributes that become the kernel's p and q, with ONNX's defaults.
 PARAMETERS = {
     "Clip": (("min", -np.inf), ("max", np.inf)),
+    "Relu": (("", 0.0), ("", np.inf)),
+    "Relu6": (("", 0.0), ("", 6.0)),
     "LeakyRelu": (("alpha", 0.01),),
     "HardSigmoid": (("alpha", 0.2), ("beta", 0.5)),
 }
+RUN = 4096  # floats: rows are joined up to it, so that a piece of work is worth its overhead
 
 LIMITS = {"Relu": (0.0, np.inf), "Clip": (-np.inf, np.inf)}
 
@@ -37,7 +41,7 @@ def lower_add(lw: Lowering, node: Node) -> str:
     if shapes[first] == shapes[second] and steps and activation in ("", "Relu", "Relu6"):
         a, b = lw.preferred_u8(first), lw.preferred_u8(second)
         if a and b and _same_planes(a, b):
-            _emit_add(lw, node, a, b, steps)
+            emit_add(lw, node, a, b, steps)
             return ""
     if not activation and _emit_by_channel(lw, node):
         return ""
@@ -85,25 +89,33 @@ def _emit(lw: Lowering, node: Node, operands: tuple[str, ...], how: str, functio
     if all(value.grid == extent and value.contiguous for value in made):
         if all(value.channels == out.channels for value in made):
             made, out = [value.in_one_channel() for value in made], out.in_one_channel()
-    height, width = out.grid.height, out.grid.width
+    height, width, joined = out.grid.height, out.grid.width, _rows_to_join(out, made)
     args: dict[str, Argument] = {
         "out": Table(out.places),
-        "h": height,
-        "w": width,
+        "h": height // joined,
+        "w": width * joined,
         "combine": COMBINE[how],
         "activation": FUNCTIONS[function],
     }
     for side, value in zip("ab", (made[0], made[-1]), strict=True):  # one stands for both
         places = value.places if value.channels == out.channels else value.places * out.channels
         args[side] = Table(places)
-        args[f"{side}_row"] = value.grid.width if value.grid.height == height else 0
+        args[f"{side}_row"] = value.grid.width * joined if value.grid.height == height else 0
         args[f"{side}_column"] = int(value.grid.width == width)
     for key, (name, default) in zip("pq", PARAMETERS.get(function, ()), strict=False):
         args[key] = _number(node, name, default)
-    units = out.channels * height
+    units = out.channels * (height // joined)
     lw.emit("elementwise_float", units, args, (*made, out), name=node.name)
     lw.floats[node.name] = result
     return ""
+
+
+def _rows_to_join(out: Value, operands: list[Value]) -> int:
+    """Return how many rows can be taken as one: any number unless an operand is broadcast."""
+    if any(value.grid != out.grid and value.grid != Grid(1, 1) for value in operands):
+        return 1
+    most = max(1, RUN // out.grid.width)
+    return next(n for n in range(min(most, out.grid.height), 0, -1) if out.grid.height % n == 0)
 
 
 def _number(node: Node, name: str, default: float) -> float:
@@ -143,37 +155,3 @@ def _operand(lw: Lowering, name: str, result: str) -> Value | None:
 def _same_planes(a: Value, b: Value) -> bool:
     same = [plane.channels for plane in a.planes] == [plane.channels for plane in b.planes]
     return same and a.uniform is not None and b.uniform is not None
-
-
-def _emit_add(lw: Lowering, node: Node, a: Value, b: Value, steps: Quantization) -> None:
-    """Fixed point with as many fraction bits, at most 14, as keep scales below 2^15: see add.c."""
-    qa, qb = a.uniform, b.uniform
-    assert qa is not None and qb is not None
-    ratios = (qa.scale / steps.scale, qb.scale / steps.scale)
-    shift = 14
-    while shift > 0 and max(ratios) * (1 << shift) >= 32767:
-        shift -= 1
-    scales = [min(round(ratio * (1 << shift)), 32767) for ratio in ratios]
-    offset = (steps.zero << shift) - qa.zero * scales[0] - qb.zero * scales[1]
-    offset += (1 << shift) >> 1
-    grid = a.grid
-    out = lw.draft.u8_planes([(plane.channels, steps) for plane in a.planes], grid)
-    args: dict[str, Argument] = {
-        "a": Table(a.places),
-        "b": Table(b.places),
-        "out": Table(out.places),
-        "planes": len(a.planes),
-        "h": grid.height,
-        "w": grid.width,
-        "pitch_a": grid.pitch,
-        "pitch_b": grid.pitch,
-        "pitch_out": grid.pitch,
-        "scale_a": scales[0],
-        "scale_b": scales[1],
-        "offset": offset,
-        "shift": shift,
-        "least": steps.zero if node.attributes.get("activation") else 0,
-        "zero": steps.zero,
-    }
-    lw.emit("add_u8", grid.height, args, (a, b, out), name=node.name)
-    lw.u8[node.name] = out

@@ -43,7 +43,7 @@ def lower_resize(lw: Lowering, node: Node) -> str:
     out = lw.draft.u8_planes(planes, grid)
     args = planes_of(source, out) | {"rows": rows.tobytes(), "columns": columns.tobytes()}
     args["doubling"] = int(mode == "linear" and _is_doubling(rows) and _is_doubling(columns))
-    lw.emit(f"resize_{mode}", grid.height, args, (source, out), name=node.name)
+    lw.emit("resize_u8", grid.height, args, (source, out), name=node.name)
     lw.u8[node.name] = out
     return ""
 
@@ -60,6 +60,7 @@ def _taps(node: Node, mode: str, size: tuple[int, int], scale: float | None) -> 
         return taps
     taps["low"], taps["high"], taps["weight"] = linear_taps(at, size_in)
     taps["steps"] = np.rint(taps["weight"] * np.float32(1 << 14))
+    taps["high"] = np.where(taps["weight"] == 0, taps["low"], taps["high"])
     return taps
 
 
@@ -72,5 +73,4 @@ def _is_doubling(taps: np.ndarray) -> bool:
     twice["low"], twice["high"], twice["weight"] = linear_taps(
         source_positions(size, 2 * size, "half_pixel"), size
     )
-    same = all(np.array_equal(taps[key], twice[key]) for key in ("low", "weight"))
-    return same and bool(np.array_equal(taps["high"][1:], twice["high"][1:]))
+    return all(np.array_equal(taps[key], twice[key]) for key in ("low", "weight"))

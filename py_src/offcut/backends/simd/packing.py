@@ -1,4 +1,4 @@
-"""Packing of convolution weights: which op of kernels/pack.c makes them, and from what."""
+"""Packing of convolution weights: what kernels/pack.c is told to make them from."""
 
 from __future__ import annotations
 
@@ -14,20 +14,17 @@ from offcut.backends.simd.values import BLOCK, Quantization, Value
 __all__ = [
     "FINE_CHANNELS",
     "FINE_LIMIT",
-    "STEM_LIMIT",
     "TAPS",
     "Packing",
     "pack_direct",
-    "pack_finely",
+    "pack_fine",
+    "pack_fine_winograd",
     "pack_narrow",
-    "pack_stem",
     "pack_winograd",
-    "stem_depth",
 ]
 
 TAPS = 36
-STEM_LIMIT = 8191  # largest |input| of conv_stem
-FINE_LIMIT, FINE_CHANNELS = 8159, 4  # of quantize_finely
+FINE_LIMIT, FINE_CHANNELS = 8159, 4  # of quantize_finely: the largest |input|, and how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +38,26 @@ class Packing:
 
     def add(
         self,
-        kernel: str,
         blocks: int,
         lanes: np.ndarray,
         factors: np.ndarray,
         *,
         row: int,
-        limit: int,
-        weight_bytes: int,
-        scale_bytes: int,
-        scratch: int,
+        limit: int = 255,
+        steps: tuple[int, int] = (2, 16),
+        winograd: bool = False,
     ) -> dict[str, Argument]:
-        """Add one op for all outputs; return the arguments that tell where its results are."""
+        """Add one op for all outputs; return the arguments that tell where its results are.
+
+        steps: i16 from an output to the next, and from a pair of inputs.
+        """
         draft, runs = self.draft, self.bias.shape[1]
+        taps = TAPS if winograd else 1
         outputs = np.full(blocks * BLOCK, -1, "<i4")
         outputs[: len(self.bias)] = np.arange(len(self.bias))
         packed: dict[str, Argument] = {
-            "weights": draft.region(weight_bytes),
-            "scales": draft.region(scale_bytes),
+            "weights": draft.region(blocks * taps * len(lanes) * BLOCK * 2),
+            "scales": draft.region(blocks * taps * BLOCK * 4),
         }
         bias = draft.region(runs * blocks * BLOCK * 4)
         args: dict[str, Argument] = {
@@ -72,12 +71,17 @@ class Packing:
             "bias": np.ascontiguousarray(self.bias, "<f4").tobytes(),
             "bias_stride": blocks * BLOCK,
             "limit": limit,
+            "winograd": int(winograd),
+            "lane_step": steps[0],
+            "pair_step": steps[1],
             "steps": 1.0 / self.steps.scale if self.steps else 1.0,
             "zero": float(self.steps.zero) if self.steps else 0.0,
             "bias_packed": bias,
         }
+        args |= packed
+        scratch = len(lanes) * 4 * (9 + TAPS if winograd else 1)
         draft.packs.append(
-            Pack(kernel, blocks, args | packed, self.source, row * len(self.bias), scratch)
+            Pack("pack_weights", blocks, args, self.source, row * len(self.bias), scratch)
         )
         return packed | {"bias": bias, "blocks_out": blocks}
 
@@ -92,7 +96,7 @@ def pack_winograd(pack: Packing, shape: Shape, source: Value) -> dict[str, Argum
     return _winograd(pack, shape, np.array(source.lanes), _lane_factors(source))
 
 
-def pack_finely(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
+def pack_fine_winograd(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
     """Pack for conv_winograd after quantize_finely: each channel twice, coarse and fine."""
     lanes = np.full((2, FINE_CHANNELS), -1)
     lanes[:, : shape.per_group] = np.arange(shape.per_group)
@@ -103,18 +107,7 @@ def pack_finely(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argum
 def _winograd(
     pack: Packing, shape: Shape, lanes: np.ndarray, factors: np.ndarray
 ) -> dict[str, Argument]:
-    blocks = blocks_for(shape.o)
-    args = pack.add(
-        "pack_winograd",
-        blocks,
-        lanes,
-        factors,
-        row=shape.per_group * 9,
-        limit=255,
-        weight_bytes=blocks * TAPS * len(lanes) * BLOCK * 2,
-        scale_bytes=blocks * TAPS * BLOCK * 4,
-        scratch=len(lanes) * (9 + TAPS) * 4,
-    )
+    args = pack.add(blocks_for(shape.o), lanes, factors, row=shape.per_group * 9, winograd=True)
     return args | {"blocks_in": len(lanes) // BLOCK}
 
 
@@ -136,35 +129,15 @@ def _tap_lanes(shape: Shape, source: Value, order: str) -> tuple[np.ndarray, np.
 def pack_direct(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
     if shape.groups > 1:
         pack = Packing(pack.draft, pack.bias, pack.steps, _dense(pack.source, shape))
-    blocks = blocks_for(shape.o)
     lanes, factors = _tap_lanes(shape, source, "taps first")
-    args = pack.add(
-        "pack_direct",
-        blocks,
-        lanes,
-        factors,
-        row=source.channels * shape.taps,
-        limit=255,
-        weight_bytes=blocks * len(lanes) * BLOCK * 2,
-        scale_bytes=blocks * BLOCK * 4,
-        scratch=len(lanes) * 4,
-    )
+    args = pack.add(blocks_for(shape.o), lanes, factors, row=source.channels * shape.taps)
     return args | {"blocks_in": len(source.blocks)}
 
 
 def pack_narrow(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
     lanes, factors = _tap_lanes(shape, source, "blocks first")
-    args = pack.add(
-        "pack_narrow",
-        1,
-        lanes,
-        factors,
-        row=shape.per_group * shape.taps,
-        limit=255,
-        weight_bytes=len(lanes) * BLOCK * 2,
-        scale_bytes=BLOCK * 4,
-        scratch=len(lanes) * 4,
-    )
+    row = shape.per_group * shape.taps
+    args = pack.add(1, lanes, factors, row=row, steps=(len(lanes), 2))
     return args | {"blocks_in": len(source.blocks)}
 
 
@@ -183,28 +156,12 @@ def _dense(source: Callable[[], np.ndarray], shape: Shape) -> Callable[[], np.nd
     return expand
 
 
-def pack_stem(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
-    """Pack for conv_stem: [kernel_h][kernel_w][channels], each kernel row padded to pairs."""
-    (kh, kw), c = shape.kernel, shape.per_group
-    natural = np.arange(c * kh * kw).reshape(c, kh, kw).transpose(1, 2, 0).reshape(kh, kw * c)
-    padded = np.pad(natural, ((0, 0), (0, kw * c % 2)), constant_values=-1).reshape(-1)
-    lanes = np.full(stem_depth(shape) * BLOCK, -1)
-    lanes[: len(padded)] = padded
-    blocks = blocks_for(shape.o)
-    return pack.add(
-        "pack_direct",
-        blocks,
-        lanes,
-        np.array([(in_scale, 0.0)] * len(lanes)),
-        row=c * kh * kw,
-        limit=STEM_LIMIT,
-        weight_bytes=blocks * len(lanes) * BLOCK * 2,
-        scale_bytes=blocks * BLOCK * 4,
-        scratch=len(lanes) * 4,
-    )
-
-
-def stem_depth(shape: Shape) -> int:
-    """Return how many blocks of 8 inputs an output of conv_stem has."""
-    pairs = -(-shape.kernel[1] * shape.per_group // 2)
-    return -(-shape.kernel[0] * pairs // 4)
+def pack_fine(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
+    """Pack for conv_direct after quantize_finely: [taps][4], an even number of taps."""
+    channels = np.arange(FINE_CHANNELS)
+    index = channels * shape.taps + np.arange(shape.taps)[:, None]  # (taps, 4)
+    index[:, shape.per_group :] = -1
+    lanes = np.pad(index, ((0, shape.taps % 2), (0, 0)), constant_values=-1).reshape(-1)
+    factors = np.array([(in_scale, 0.0)] * len(lanes))
+    row = shape.per_group * shape.taps
+    return pack.add(blocks_for(shape.o), lanes, factors, row=row, limit=FINE_LIMIT)

@@ -25,20 +25,18 @@ THREADS_AT = 16  # where the control block has the number of threads
 
 LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, code as in struct
     "conv": """in:I out:I residual:I weights:I scales:I bias:I row_runs:I column_runs:I runs:I
-        groups:I blocks_in:I blocks_out:I channels_in:I channels_out:I h_in:i w_in:i h_out:i
-        w_out:i kernel_h:i kernel_w:i stride_h:i stride_w:i dilation_h:i dilation_w:i pad_top:i
-        pad_left:i pitch_in:I pitch_out:I pitch_residual:I floats:I plain:I activation:I
-        activation_last:I residual_scale:f residual_offset:f steps:f zero:f in_steps:f""",
+        blocks_in:I blocks_out:I channels_out:I h_in:i w_in:i h_out:i w_out:i kernel_h:i
+        kernel_w:i stride_h:i stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i pitch_in:I
+        pitch_out:I pitch_residual:I fine:I floats:I plain:I activation:I activation_last:I
+        residual_scale:f residual_offset:f steps:f zero:f border:I""",
     "pool": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i kernel_h:i kernel_w:i stride_h:i
         stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i pitch_in:I pitch_out:I
         count_padding:I h_end:i w_end:i""",
     "resize": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i pitch_in:I pitch_out:I rows:I
         columns:I doubling:I""",
-    "add": """a:I b:I out:I planes:I h:i w:i pitch_a:I pitch_b:I pitch_out:I scale_a:i scale_b:i
-        offset:i shift:i least:I zero:I""",
     "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I",
-    "affine": """in:I out:I planes:I counts:I factors:I terms:I h:i w:i pitch_in:I pitch_out:I
-        scale:f offset:f steps:f zero:f limits:I least:I most:I border:I""",
+    "affine": """in:I out:I other:I planes:I counts:I factors:I terms:I h:i w:i pitch_in:I
+        pitch_out:I scale:f second:f offset:f steps:f zero:f least:I most:I border:I""",
     "elementwise": """a:I b:I out:I h:i w:i a_row:i a_column:i b_row:i b_column:i combine:I
         activation:I p:f q:f""",
     "reduce": "in:I out:I count:i kind:I parameters:I epsilon:f",
@@ -48,7 +46,8 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         activation_last:I""",
     "float_pack": "source:I weights:I outputs:I depth:I width:I",
     "pack": """source:I row:I lanes:I factors:I lanes_in:I outputs:I blocks_out:I runs:I bias:I
-        bias_stride:I limit:I steps:f zero:f weights:I scales:I bias_packed:I""",
+        bias_stride:I limit:I winograd:I lane_step:I pair_step:I steps:f zero:f
+        weights:I scales:I bias_packed:I""",
 }
 FIELDS = {
     layout: [tuple(field.split(":")) for field in text.split()] for layout, text in LAYOUTS.items()
@@ -61,19 +60,14 @@ FORMATS = {
 KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of program.c
     "conv_winograd": "conv",
     "conv_direct": "conv",
-    "conv_stem": "conv",
     "conv_narrow": "conv",
     "max_pool": "pool",
     "average_pool": "pool",
-    "resize_linear": "resize",
-    "resize_nearest": "resize",
-    "add_u8": "add",
+    "resize_u8": "resize",
     "dequantize": "convert",
     "quantize": "convert",
     "quantize_finely": "convert",
-    "pack_winograd": "pack",
-    "pack_direct": "pack",
-    "pack_narrow": "pack",
+    "pack_weights": "pack",
     "conv_float": "float_conv",
     "conv_float_winograd": "float_conv",
     "conv_float_windows": "float_conv",

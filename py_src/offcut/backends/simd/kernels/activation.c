@@ -1,4 +1,4 @@
-// The less common activations.
+// The activations.
 #include "activation.h"
 
 // 1 / (1 + 2^t) with t = -x / ln 2 = whole + fraction. 2^fraction, |fraction| <= 1/2, is a
@@ -19,14 +19,20 @@ static f32x4 sigmoid(f32x4 x) {
     return splat_f32(1.0f) / (splat_f32(1.0f) + power);
 }
 
-f32x4 activate_other(f32x4 x, uint32_t activation) {
-    f32x4 zero = splat_f32(0.0f);
+f32x4 activate_with(f32x4 x, uint32_t activation, float p, float q) {
+    f32x4 zero = splat_f32(0.0f), one = splat_f32(1.0f);
     switch (activation) {
-    case ACT_HARD_SWISH: {
-        f32x4 gate = x * splat_f32(1.0f / 6.0f) + splat_f32(0.5f);
-        return x * max_f32(min_f32(gate, splat_f32(1.0f)), zero);
-    }
+    case ACT_NONE: return x;
+    case ACT_RELU: return max_f32(x, zero);
+    case ACT_RELU6: return max_f32(min_f32(x, splat_f32(6.0f)), zero);
+    case ACT_HARD_SWISH: return x * activate_with(x, ACT_HARD_SIGMOID, 1.0f / 6.0f, 0.5f);
     case ACT_SIGMOID: return sigmoid(x);
+    case ACT_CLIP: return min_f32(max_f32(x, splat_f32(p)), splat_f32(q));
+    case ACT_LEAKY_RELU: return max_f32(x, zero) + min_f32(x, zero) * splat_f32(p);
+    case ACT_HARD_SIGMOID:
+        return max_f32(min_f32(x * splat_f32(p) + splat_f32(q), one), zero);
+    case ACT_SQRT: return sqrt_f32(x);
+    case ACT_TANH: return sigmoid(x + x) * splat_f32(2.0f) - one;
     default: __builtin_trap();
     }
 }

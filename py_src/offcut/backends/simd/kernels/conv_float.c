@@ -27,36 +27,6 @@ void multiply_floats(const float *x, int step, const float *w, int depth, int gr
     }
 }
 
-void finish_floats(const args *a, const float_conv_args *c, int channel, int at, int n,
-                   float *sums) {
-    const float *biases = (const float *)(a->memory + c->bias);
-    int outputs = (int)(c->groups * c->channels_out);
-    float *to = channel_of(a, c->out, channel) + at, bias = biases[channel];
-    const float *residual = c->residual ? channel_of(a, c->residual, channel) + at : 0;
-    if (c->row_runs) {
-        const uint32_t *rows = table_of(a, c->row_runs), *columns = table_of(a, c->column_runs);
-        for (int i = 0; i < n; i++) {
-            uint32_t run = rows[(at + i) / c->w_out] * c->runs + columns[(at + i) % c->w_out];
-            sums[i] += biases[(int)run * outputs + channel];
-        }
-        bias = 0.0f;
-    }
-    int i = 0;
-    if (!residual && c->activation == ACT_NONE)
-        for (; i + 4 <= n; i += 4)
-            store_f32x4(to + i, load_f32x4(sums + i) + splat_f32(bias));
-    if (!residual && c->activation == ACT_RELU)
-        for (; i + 4 <= n; i += 4)
-            store_f32x4(to + i, max_f32(load_f32x4(sums + i) + splat_f32(bias), splat_f32(0.0f)));
-    for (; i < n; i += 4) {
-        int rest = n - i;
-        f32x4 other = residual ? load_some(residual + i, rest) : splat_f32(0.0f);
-        f32x4 v = activate(load_f32x4(sums + i) + splat_f32(bias), c->activation);
-        if (residual) v = activate(v + other, c->activation_last);
-        store_some(to + i, v, rest);
-    }
-}
-
 // to[i] = row[x + i * stride] for i < n, 0 outside of [0, w). `row` is 0 outside of the input.
 INLINE void copy_run(float *to, const float *row, int x, int stride, int n, int w) {
     if (row && n == PIXELS && x >= 0 && x + PIXELS * stride <= w && stride <= 2) {
@@ -127,33 +97,28 @@ static void multiply_panel(const args *a, const float_conv_args *c, int group, i
 }
 
 // scratch: columns of a panel, then its sums
-void conv_float(const args *a, int ith, int nth) {
+void conv_float(args *a) {
     const float_conv_args *c = &a->op->float_conv;
     int depth = (int)c->channels_in * c->kernel_h * c->kernel_w, pixels = c->h_out * c->w_out;
     float *columns = (float *)a->scratch, *sums = columns + depth * c->panel;
-    (void)ith;
     require(c->panel > 0 && c->panel % PIXELS == 0 && c->stride_h > 0 && c->stride_w > 0);
-    for (share s; next_share(a, nth, &s);)
-        for (int at = s.begin * c->panel, end = at_most(s.end * c->panel, pixels); at < end;
-             at += c->panel) {
-            int n = at_most(c->panel, end - at);
-            for (int group = 0; group < (int)c->groups; group++) {
-                gather(a, c, group, at, n, columns);
-                multiply_panel(a, c, group, depth, at, n, columns, sums);
-            }
+    for (int unit; (unit = next_piece(a)) >= 0;) {
+        int at = unit * c->panel, n = at_most(c->panel, pixels - at);
+        for (int group = 0; group < (int)c->groups; group++) {
+            gather(a, c, group, at, n, columns);
+            multiply_panel(a, c, group, depth, at, n, columns, sums);
         }
+    }
 }
 
 // A 1x1 kernel on a single pixel: a vector times a matrix f32 [tiles of 32 outputs][channels_in]
 // [32]. A piece of work is a tile; scratch holds the inputs.
-void conv_float_pixel(const args *a, int ith, int nth) {
+void conv_float_pixel(args *a) {
     const float_conv_args *c = &a->op->float_conv;
     int depth = (int)c->channels_in, outputs = (int)c->channels_out;
     float *x = (float *)a->scratch, sums[MANY + 4];
-    (void)ith;
     for (int k = 0; k < depth; k++) x[k] = *channel_of(a, c->in, k);
-    for (share s; next_share(a, nth, &s);)
-        for (int tile = s.begin; tile < s.end; tile++) {
+    for (int tile; (tile = next_piece(a)) >= 0;) {
             const float *w = (const float *)(a->memory + c->weights) + (int64_t)tile * depth * MANY;
             f32x4 v[MANY / 4] = {0};
             for (int k = 0; k < depth; k++, w += MANY)
@@ -167,13 +132,11 @@ void conv_float_pixel(const args *a, int ith, int nth) {
 
 // weights f32 [groups][tiles][depth][width] from f32 [channels_out of all groups][depth]. A piece
 // of work is a tile of `width` outputs of one group, the last of which is filled up with zeros.
-void pack_float(const args *a, int ith, int nth) {
+void pack_float(args *a) {
     const float_pack_args *p = &a->op->float_pack;
     int tiles = (int)((p->outputs + p->width - 1) / p->width), depth = (int)p->depth;
     const float *source = (const float *)(a->memory + p->source);
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int unit = s.begin; unit < s.end; unit++) {
+    for (int unit; (unit = next_piece(a)) >= 0;) {
             int group = unit / tiles, first = unit % tiles * (int)p->width, n = (int)p->width;
             const float *from = source + ((int64_t)group * (int)p->outputs + first) * depth;
             float *to = (float *)(a->memory + p->weights) + (int64_t)unit * depth * n;

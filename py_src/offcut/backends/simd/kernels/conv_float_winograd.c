@@ -162,50 +162,11 @@ static void multiply_quads(const args *a, const float_conv_args *c, int first, i
 }
 
 // scratch: v, then m
-void conv_float_winograd(const args *a, int ith, int nth) {
+void conv_float_winograd(args *a) {
     const float_conv_args *c = &a->op->float_conv;
     int quads = (c->w_out + 15) / 16 * ((c->h_out + 3) / 4);
     float *v = (float *)a->scratch, *m = v + (int64_t)TAPS * (int)c->channels_in * c->panel * QUAD;
-    (void)ith;
     require(c->kernel_h == 3 && c->kernel_w == 3 && c->groups == 1 && c->panel % QUADS == 0);
-    for (share s; next_share(a, nth, &s);)
-        for (int first = s.begin * c->panel, end = at_most(s.end * c->panel, quads); first < end;
-             first += c->panel)
-            multiply_quads(a, c, first, at_most(c->panel, end - first), v, m);
-}
-
-// G g
-static void transform_weights(const float g[3], float out[6]) {
-    float outer = g[0] + g[2], slope = g[0] * (1.0f / 24.0f) + g[2] * (1.0f / 6.0f);
-    out[0] = g[0] * 0.25f;
-    out[1] = (outer + g[1]) * (-1.0f / 6.0f);
-    out[2] = (outer - g[1]) * (-1.0f / 6.0f);
-    out[3] = slope + g[1] * (1.0f / 12.0f);
-    out[4] = slope - g[1] * (1.0f / 12.0f);
-    out[5] = g[2];
-}
-
-// weights from f32 [outputs][depth = channels_in * 9]. A piece of work is a tile of outputs.
-void pack_float_winograd(const args *a, int ith, int nth) {
-    const float_pack_args *p = &a->op->float_pack;
-    int channels = (int)p->depth / 9, tiles = ((int)p->outputs + TILE - 1) / TILE;
-    const float *source = (const float *)(a->memory + p->source);
-    float *weights = (float *)(a->memory + p->weights);
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int o = s.begin * TILE; o < s.end * TILE; o++)
-            for (int channel = 0; channel < channels; channel++) {
-                float g[9] = {0}, rows[3][6], taps[6];
-                for (int i = 0; i < 9 && o < (int)p->outputs; i++)
-                    g[i] = source[((int64_t)o * channels + channel) * 9 + i];
-                for (int row = 0; row < 3; row++) transform_weights(g + row * 3, rows[row]);
-                for (int column = 0; column < 6; column++) {
-                    float along[3] = {rows[0][column], rows[1][column], rows[2][column]};
-                    transform_weights(along, taps);
-                    for (int row = 0; row < 6; row++) {
-                        int64_t tile = (row * 6 + column) * (int64_t)tiles + o / TILE;
-                        weights[(tile * channels + channel) * TILE + o % TILE] = taps[row];
-                    }
-                }
-            }
+    for (int unit; (unit = next_piece(a)) >= 0;)
+        multiply_quads(a, c, unit * c->panel, at_most(c->panel, quads - unit * c->panel), v, m);
 }

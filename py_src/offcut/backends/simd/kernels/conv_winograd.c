@@ -45,7 +45,7 @@ INLINE floats load_sums(const int32_t *from) {
 
 // B^T d B of n tiles of one block of channels. `in` is the cell above and to the left of the first
 // output pixel; tiles are 4 pixels apart and share two columns with the next one.
-INLINE void transform_tiles(const uint8_t *in, uint32_t pitch, int n, int16_t *out, int tap_size) {
+static void transform_tiles(const uint8_t *in, uint32_t pitch, int n, int16_t *out, int tap_size) {
     i16x8 columns[(4 * GROUP + 2) * 6];  // [column][6 rows]
     for (int x = 0; x < 4 * n + 2; x++, in += CELL)
         transform_6(load_u8_as_i16(in), load_u8_as_i16(in + pitch), load_u8_as_i16(in + 2 * pitch),
@@ -91,15 +91,16 @@ INLINE void collect_column(half_done tile, int x, const floats bias[HALVES], pix
 // columns at a time. All 16 pixels are written: what lies beyond the output is border, which is
 // filled later.
 INLINE void write_tile(const conv_args *c, uint8_t *to, half_done tile, const floats bias[HALVES],
-                       const extension *e) {
+                       const residual *r) {
     for (int i = 0; i < 4; i += 2, to += 2 * CELL) {
         i16x8 steps[2][4];
-        UNROLL for (int side = 0; side < 2; side++) {
+        for (int side = 0; side < 2; side++) {
             pixel p[4];
             collect_column(tile, i + side, bias, p);
-            if (e->residual)
-                UNROLL for (int row = 0; row < 4; row++)
-                    p[row] = add_residual(c, e, row, i + side, p[row]);
+            if (r->at)
+                for (int row = 0; row < 4; row++)
+                    p[row] = add_residual(
+                        r, r->at + row * (int64_t)c->pitch_residual + (i + side) * CELL, p[row]);
             UNROLL for (int row = 0; row < 4; row++) steps[side][row] = rounded(p[row]);
         }
         UNROLL for (int row = 0; row < 4; row++)
@@ -109,19 +110,22 @@ INLINE void write_tile(const conv_args *c, uint8_t *to, half_done tile, const fl
 }
 
 // Write any other tile pixel by pixel.
-static void finish_tile(const args *a, const conv_args *c, int block, int y, int x, uint8_t *to,
-                        half_done tile, const extension *e) {
+static void finish_tile(const args *a, const conv_args *c, int block, int y, int x,
+                        half_done tile) {
     const floats none[HALVES] = {{0}};
     for (int i = 0; i < 4 && x + i < c->w_out; i++) {
         pixel p[4];
         collect_column(tile, i, none, p);
         for (int row = 0; row < 4 && y + row < c->h_out; row++)
-            if (c->plain)
-                store_steps(to + row * c->pitch_out + i * CELL,
-                            extend(a, c, e, block, y, x, row, i, p[row]));
-            else
-                finish(a, c, block, y + row, x + i, p[row]);
+            finish(a, c, block, y + row, x + i, p[row]);
     }
+}
+
+// Whether the 4 x 4 pixels from (y, x) on have the same bias: runs only ever grow.
+static int is_even(const args *a, const conv_args *c, int y, int x) {
+    const uint32_t *rows = table_of(a, c->row_runs) + y;
+    const uint32_t *columns = table_of(a, c->column_runs) + x;
+    return !c->row_runs || (rows[0] == rows[3] && columns[0] == columns[3]);
 }
 
 // Write n tiles of one block of output channels from pixel (y, x) on. Where biases differ, they do
@@ -129,19 +133,18 @@ static void finish_tile(const args *a, const conv_args *c, int block, int y, int
 static void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
                         const int32_t *sums) {
     const float *scales = (const float *)(a->memory + c->scales) + block * TAPS * 8;
-    uint8_t *to = a->memory;
-    if (!c->floats) to += table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
-    for (int tile = 0; tile < n; tile++, x += 4, to += 4 * CELL) {
+    for (int tile = 0; tile < n; tile++, x += 4, sums += 8) {
         half_done done;
         floats bias[HALVES];
-        extension e = extension_at(a, c, block, y, x);
         for (int half = 0; half < HALVES; half++)
-            collect_rows(sums + tile * 8 + half * LANES, scales + half * LANES, done[half]);
+            collect_rows(sums + half * LANES, scales + half * LANES, done[half]);
+        if (!c->plain || !is_even(a, c, y, x)) {
+            finish_tile(a, c, block, y, x, done);
+            continue;
+        }
+        residual r = residual_at(a, c, block, y, x);
         __builtin_memcpy(bias, bias_of(a, c, block, y, x), sizeof bias);
-        if (!c->plain || (c->row_runs && !is_even(a, c, y, x)))
-            finish_tile(a, c, block, y, x, to, done, &e);
-        else
-            write_tile(c, to, done, bias, &e);
+        write_tile(c, output_cell(a, c, block, y, x), done, bias, &r);
     }
 }
 
@@ -153,26 +156,24 @@ static void tile_row(const args *a, const conv_args *c, int y) {
     const int16_t *weights = (const int16_t *)(a->memory + c->weights);
     for (int tile = 0, n; tile < tiles; tile += n) {
         n = next_group(tiles - tile);
-        int x = tile * 4;
+        int x = tile * 4, width = width_for(n);
         for (int block = 0; block < blocks; block++)
             transform_tiles(a->memory + in[block] + (y - 1) * (int64_t)c->pitch_in + (x - 1) * CELL,
-                            c->pitch_in, n, transformed + block * n * 8, blocks * n * 8);
+                            c->pitch_in, n, transformed + block * width * 8, blocks * width * 8);
         for (int block = 0; block < (int)c->blocks_out; block++) {
-            multiply(transformed, blocks * n * 8, weights + block * TAPS * blocks * 64, blocks, n,
-                     sums, TAPS);
+            multiply(transformed, blocks * width * 8, weights + block * TAPS * blocks * 64, blocks,
+                     width, sums, TAPS);
             write_tiles(a, c, block, y, x, n, sums);
         }
     }
 }
 
-void conv_winograd(const args *a, int ith, int nth) {
+void conv_winograd(args *a) {
     const conv_args *c = &a->op->conv;
-    (void)ith;
-    require(c->kernel_h == 3 && c->kernel_w == 3 && c->groups == 1);
+    require(c->kernel_h == 3 && c->kernel_w == 3);
     require(c->h_in == c->h_out && c->w_in == c->w_out);
-    for (share s; next_share(a, nth, &s);)
-        for (int unit = s.begin; unit < s.end; unit++) {
+    for (int unit; (unit = next_piece(a)) >= 0;) {
             tile_row(a, c, unit * 4);
-            if (!c->floats) fill_borders(a, c, unit * 4, unit * 4 + 4);
+            fill_borders(a, c, unit * 4, unit * 4 + 4);
         }
 }

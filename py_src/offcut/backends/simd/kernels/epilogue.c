@@ -1,4 +1,4 @@
-// What convolutions other than plain ones do with their sums, and borders.
+// What convolutions do with their sums, and borders.
 #include "epilogue.h"
 
 // Beyond this many u8 steps round_f32 would not hold; lower.py lets a conv be plain only if its
@@ -8,31 +8,51 @@ INLINE f32x4 limit_steps(f32x4 y) {
 }
 
 void finish(const args *a, const conv_args *c, int block, int y, int x, pixel p) {
-    p = add_pixels(p, bias_at(a, c, block, y, x));
+    f32x4 halves[2];
+    residual r = residual_at(a, c, block, y, x);
+    p = add_pixels(p, load_pixel(bias_of(a, c, block, y, x)));
     p = (pixel){activate(p.low, c->activation), activate(p.high, c->activation)};
-    if (c->residual) {
-        const uint8_t *from = a->memory + table_of(a, c->residual)[block];
-        p = add_pixels(p, load_residual(from + (int64_t)y * c->pitch_residual + x * CELL,
-                                        splat_f32(c->residual_scale),
-                                        splat_f32(c->residual_offset)));
-    }
-    p = (pixel){activate(p.low, c->activation_last), activate(p.high, c->activation_last)};
+    if (r.at) p = add_residual(&r, r.at, p);
+    halves[0] = activate(p.low, c->activation_last);
+    halves[1] = activate(p.high, c->activation_last);
     if (c->floats) {
-        const uint32_t *channels = table_of(a, c->out);
+        const uint32_t *channels = table_of(a, c->out) + block * 8;
         for (int i = 0; i < 8 && block * 8 + i < (int)c->channels_out; i++)
-            ((float *)(a->memory + channels[block * 8 + i]))[y * c->w_out + x] =
-                i < 4 ? p.low[i] : p.high[i - 4];
+            ((float *)(a->memory + channels[i]))[y * c->w_out + x] = ((float *)halves)[i];
         return;
     }
     f32x4 steps = splat_f32(c->steps), zero = splat_f32(c->zero);
-    p = (pixel){limit_steps(p.low * steps + zero), limit_steps(p.high * steps + zero)};
-    store_steps(a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL, p);
+    store_steps(output_cell(a, c, block, y, x),
+                (pixel){limit_steps(halves[0] * steps + zero),
+                        limit_steps(halves[1] * steps + zero)});
 }
 
+void write_pixels(const args *a, const conv_args *c, int block, int y, int x, int n,
+                  const int32_t *sums) {
+    pixel scales = load_pixel((const float *)(a->memory + c->scales) + block * 8);
+    pixel bias = load_pixel(bias_of(a, c, block, 0, 0));
+    int plain = c->plain && !c->row_runs;
+    residual r = residual_at(a, c, block, y, x);
+    uint8_t *to = c->floats ? 0 : output_cell(a, c, block, y, x);
+    for (int i = 0; i < n; i++, sums += 8) {
+        pixel p = {float_of(load_i32x4(sums)) * scales.low,
+                   float_of(load_i32x4(sums + 4)) * scales.high};
+        if (!plain) {
+            finish(a, c, block, y, x + i, p);
+            continue;
+        }
+        p = add_pixels(p, bias);
+        if (r.at) p = add_residual(&r, r.at + i * CELL, p);
+        store_steps(to + i * CELL, p);
+    }
+}
+
+// Second halves of planes have no border of their own.
 void fill_borders(const args *a, const conv_args *c, int begin, int end) {
     const uint32_t *out = table_of(a, c->out);
-    for (uint32_t block = 0; block < c->groups * c->blocks_out; block += 2)
-        for (int y = begin; y < end && y < c->h_out; y++)
+    if (c->floats) return;
+    for (uint32_t block = 0; block < c->blocks_out; block++)
+        for (int y = begin; out[block] % CELL == 0 && y < end && y < c->h_out; y++)
             fill_border(a->memory + out[block], c->pitch_out, y, c->h_out, c->w_out,
-                        (uint8_t)c->zero);
+                        (uint8_t)c->border);
 }

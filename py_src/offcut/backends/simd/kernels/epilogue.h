@@ -1,10 +1,9 @@
 // From the sums of a convolution to its output: scale, bias, activation, residual, u8 or float.
 //
-// Three kinds, from fast to general:
-//   plain     scales and biases are in u8 steps: rounding and saturating, which is also the Relu, is
-//             all that is left
-//   extended  plain, with a residual to add or a bias that differs at the border
-//   other     in real units, with any activation or float output (finish)
+// Two ways:
+//   plain   scales, biases and residual are in u8 steps: rounding and saturating, which is also the
+//           Relu, is all that is left, where the pixels have a single bias
+//   finish  does everything: biases that differ at the border, any activation, float output
 #pragma once
 #include "activation.h"
 #include "plane.h"
@@ -13,79 +12,62 @@ typedef struct {
     f32x4 low, high;
 } pixel;  // 8 output channels
 
+INLINE pixel add_pixels(pixel a, pixel b) { return (pixel){a.low + b.low, a.high + b.high}; }
+INLINE pixel load_pixel(const float *from) {
+    return (pixel){load_f32x4(from), load_f32x4(from + 4)};
+}
+
 // Round to steps; narrow_i16 then saturates to u8.
 INLINE i16x8 rounded(pixel p) { return narrow_i32(round_f32(p.low), round_f32(p.high)); }
 
 INLINE void store_steps(uint8_t *to, pixel p) {
-    store_u8x8(to, low_u8(narrow_i16(rounded(p), rounded(p))));
+    i16x8 steps = rounded(p);
+    store_u8x8(to, low_u8(narrow_i16(steps, steps)));
 }
-
-INLINE int is_extended(const conv_args *c) { return c->residual || c->row_runs; }
 
 // The bias of 8 output channels at one pixel.
 INLINE const float *bias_of(const args *a, const conv_args *c, int block, int y, int x) {
     uint32_t run = 0;
     if (c->row_runs)
         run = table_of(a, c->row_runs)[y] * c->runs + table_of(a, c->column_runs)[x];
-    uint32_t blocks = (c->channels_out + 7) / 8;
-    return (const float *)(a->memory + c->bias) + (run * blocks + (uint32_t)block) * 8;
-}
-INLINE pixel bias_at(const args *a, const conv_args *c, int block, int y, int x) {
-    const float *bias = bias_of(a, c, block, y, x);
-    return (pixel){load_f32x4(bias), load_f32x4(bias + 4)};
+    return (const float *)(a->memory + c->bias) + (run * c->blocks_out + (uint32_t)block) * 8;
 }
 
-// Whether the 4 x 4 pixels from (y, x) on have the same bias: runs only ever grow.
-INLINE int is_even(const args *a, const conv_args *c, int y, int x) {
-    const uint32_t *rows = table_of(a, c->row_runs) + y;
-    const uint32_t *columns = table_of(a, c->column_runs) + x;
-    return rows[0] == rows[3] && columns[0] == columns[3];
+// The u8 at cell (y, x) of a block of output channels.
+INLINE uint8_t *output_cell(const args *a, const conv_args *c, int block, int y, int x) {
+    return a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
 }
 
-INLINE pixel add_pixels(pixel a, pixel b) { return (pixel){a.low + b.low, a.high + b.high}; }
-
-// What an extended convolution does besides rounding, for one block of output channels from pixel
-// (y, x) on.
+// What a convolution adds to a block of output channels, from cell (y, x) on.
 typedef struct {
-    const uint8_t *residual;  // its cell (y, x), or 0
-    f32x4 scale, offset;      // of the residual
-    f32x4 least;              // of the sums before it is added: 0 for a Relu
-} extension;
+    const uint8_t *at;      // 0 for none
+    f32x4 scale, offset;    // of it
+    f32x4 least;            // of the sums before it is added: 0 for a Relu
+} residual;
 
-INLINE extension extension_at(const args *a, const conv_args *c, int block, int y, int x) {
-    extension e = {0, splat_f32(c->residual_scale), splat_f32(c->residual_offset),
-                   splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f)};
+INLINE residual residual_at(const args *a, const conv_args *c, int block, int y, int x) {
+    residual r = {0, splat_f32(c->residual_scale), splat_f32(c->residual_offset),
+                  splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f)};
     if (c->residual)
-        e.residual = a->memory + table_of(a, c->residual)[block] +
-                     (int64_t)y * c->pitch_residual + x * CELL;
-    return e;
+        r.at = a->memory + table_of(a, c->residual)[block] + (int64_t)y * c->pitch_residual +
+               x * CELL;
+    return r;
 }
 
-// The residual at `from`, as floats in the unit of its scale.
-INLINE pixel load_residual(const uint8_t *from, f32x4 scale, f32x4 offset) {
-    i16x8 other = load_u8_as_i16(from);
-    return (pixel){float_of(low_i32(other)) * scale + offset,
-                   float_of(high_i32(other)) * scale + offset};
+// Add a cell of the residual to a plain pixel. The Relu before it cannot be left to the saturation.
+INLINE pixel add_residual(const residual *r, const uint8_t *cell, pixel p) {
+    i16x8 other = load_u8_as_i16(cell);
+    p = (pixel){max_f32(p.low, r->least), max_f32(p.high, r->least)};
+    return add_pixels(p, (pixel){float_of(low_i32(other)) * r->scale + r->offset,
+                                 float_of(high_i32(other)) * r->scale + r->offset});
 }
 
-// Add the residual of pixel (row, i) from where `e` begins to a pixel in u8 steps. The Relu before it
-// cannot be left to the saturation.
-INLINE pixel add_residual(const conv_args *c, const extension *e, int row, int i, pixel p) {
-    const uint8_t *from = e->residual + (int64_t)row * c->pitch_residual + i * CELL;
-    p = (pixel){max_f32(p.low, e->least), max_f32(p.high, e->least)};
-    return add_pixels(p, load_residual(from, e->scale, e->offset));
-}
-
-// A pixel of an extended convolution in u8 steps. p are the scaled sums, with the bias if there is
-// only one; (row, i) is its place from (y, x), where `e` begins.
-INLINE pixel extend(const args *a, const conv_args *c, const extension *e, int block, int y, int x,
-                    int row, int i, pixel p) {
-    if (c->row_runs) p = add_pixels(p, bias_at(a, c, block, y + row, x + i));
-    return e->residual ? add_residual(c, e, row, i, p) : p;
-}
-
-// Write a pixel of a convolution that is not plain; p are the scaled sums without bias.
+// Write a pixel of any convolution; p are the scaled sums without bias.
 void finish(const args *a, const conv_args *c, int block, int y, int x, pixel p);
+
+// Write n pixels of one block of output channels, from their sums i32 [n][8].
+void write_pixels(const args *a, const conv_args *c, int block, int y, int x, int n,
+                  const int32_t *sums);
 
 // Fill the border beside output rows [begin, end) of all planes.
 void fill_borders(const args *a, const conv_args *c, int begin, int end);

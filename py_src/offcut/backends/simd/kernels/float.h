@@ -24,26 +24,21 @@ INLINE f32x8 load_f32x8(const float *from) {
 INLINE void store_f32x8(float *to, f32x8 v) { __builtin_memcpy(to, &v, sizeof v); }
 INLINE f32x8 splat_f32x8(float v) { return (f32x8){v, v, v, v, v, v, v, v}; }
 
-INLINE int at_most(int a, int b) { return a < b ? a : b; }
-INLINE int at_least(int a, int b) { return a > b ? a : b; }
-
 INLINE float *channel_of(const args *a, uint32_t table, int channel) {
     return (float *)(a->memory + table_of(a, table)[channel]);
 }
 
-// The first n of four floats.
+// The first n of four floats: all, or fewer at the end of a row.
+void store_few(float *to, f32x4 v, int n);
+f32x4 load_few(const float *from, int n);
 INLINE void store_some(float *to, f32x4 v, int n) {
-    if (n >= 4)
-        store_f32x4(to, v);
+    if (n < 4)
+        store_few(to, v, n);
     else
-        for (int i = 0; i < n; i++) to[i] = v[i];
+        store_f32x4(to, v);
 }
-
 INLINE f32x4 load_some(const float *from, int n) {
-    if (n >= 4) return load_f32x4(from);
-    f32x4 v = splat_f32(0.0f);
-    for (int i = 0; i < n; i++) v[i] = from[i];
-    return v;
+    return n < 4 ? load_few(from, n) : load_f32x4(from);
 }
 
 // Products of `groups` columns x f32 [depth][PIXELS] with 4 outputs w f32 [depth][4]; `step` floats

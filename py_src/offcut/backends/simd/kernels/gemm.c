@@ -79,36 +79,21 @@ INLINE void multiply_pair(const int16_t *a, const int16_t *w, const int n, sums8
     UNROLL for (int i = 0; i < n; i++) add_products(&sums[i], pairs, a + i * 8);
 }
 
-// m of the n columns, from the first one at `a` on.
-INLINE void multiply_columns(const int16_t *a, int n, const int16_t *w, int blocks, const int m,
+INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, const int width,
                              int32_t *out) {
     sums8 sums[GROUP] = {0};
-    for (int block = 0; block < blocks; block++) {
+    for (int block = 0; block < blocks; block++, a += width * 8, w += 64) {
         KEEP_POINTERS(a, w);
-        if (m == GROUP)
-            UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, m, sums);
-        else  // seldom, and four times as much code
-            for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, m, sums);
-        a += n * 8;
-        w += 64;
+        UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, width, sums);
     }
-    UNROLL for (int i = 0; i < m; i++) store_sums(out + i * 8, sums[i]);
+    UNROLL for (int i = 0; i < width; i++) store_sums(out + i * 8, sums[i]);
 }
 
-static void multiply_some(const int16_t *a, int n, const int16_t *w, int blocks, int32_t *out) {
-    int i = 0;
-#if defined(__AVX2__)
-    for (; i + 5 <= n; i += 5) multiply_columns(a + i * 8, n, w, blocks, 5, out + i * 8);
-#endif
-    for (; i + 2 <= n; i += 2) multiply_columns(a + i * 8, n, w, blocks, 2, out + i * 8);
-    if (i < n) multiply_columns(a + i * 8, n, w, blocks, 1, out + i * 8);
-}
-
-void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int n, int32_t *out,
+void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int width, int32_t *out,
               int repeat) {
     for (int i = 0; i < repeat; i++, a += step, w += blocks * 64, out += GROUP * 8)
-        if (n == GROUP)
-            multiply_columns(a, GROUP, w, blocks, GROUP, out);
+        if (width == GROUP)
+            multiply_columns(a, w, blocks, GROUP, out);
         else
-            multiply_some(a, n, w, blocks, out);
+            multiply_columns(a, w, blocks, SOME, out);
 }

@@ -9,14 +9,19 @@ enum { GROUP = 10 };
 enum { GROUP = 5 };
 #endif
 
-// `repeat` products of n columns, 1 <= n <= GROUP, with 8 outputs each:
+// Products take SOME or GROUP columns: fewer are computed as if there were so many, with whatever
+// lies there, and nobody reads the result.
+enum { SOME = 5 };
+INLINE int width_for(int n) { return n <= SOME ? SOME : GROUP; }
+
+// `repeat` products of `width` columns with 8 outputs each:
 //
-//   a    i16 [blocks][n][8]      for each block of 8 inputs, n columns; the next one `step` on
+//   a    i16 [blocks][width][8]  for each block of 8 inputs, the columns; the next one `step` on
 //   w    i16 [blocks][4][8][2]   for each pair of inputs, 8 outputs; the next one follows
-//   out  i32 [n][8]              sums over all inputs of a * w; the next one GROUP * 8 on
+//   out  i32 [width][8]          sums over all inputs of a * w; the next one GROUP * 8 on
 //
-// The caller proves that no sum can leave 32 bits.
-void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int n, int32_t *out,
+// The caller proves that no sum of a column that is read can leave 32 bits; others wrap around.
+void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int width, int32_t *out,
               int repeat);
 
 // How many of `left` columns to take next, so that the last groups are not much smaller than the

@@ -6,7 +6,7 @@
 // real weights u_k and q_k = round(u_k * f), |q_k| <= |u_k| f + 1/2, so
 //     |S| <= limit * (f * sum_k |u_k| + K / 2) <= 2^31 - 1
 // holds for f = ((2^31 - 1) / limit - K / 2) / sum_k |u_k|. A thousandth is left for the rounding of
-// these floats, f is also kept below 32767 / max |u_k|, and check_sum traps if integers, added up
+// these floats, f is also kept below 32767 / max |u_k|, and pack_channel traps if integers, added up
 // exactly, break the bound all the same.
 #include "program.h"
 #include "vector.h"
@@ -31,15 +31,6 @@ static float choose_factor(const float *u, int n, int stride, float limit) {
 
 INLINE int16_t quantized(float u, float factor) {
     return (int16_t)round_f32(splat_f32(u * factor))[0];
-}
-
-static void check_sum(int64_t sum_of_sizes, int limit) {
-    require(sum_of_sizes * limit < (int64_t)1 << 31);
-}
-
-// What the sums must be multiplied with; the output's steps are folded in.
-INLINE float scale_back(const pack_args *p, float factor) {
-    return p->steps / (factor == 0 ? 1 : factor);
 }
 
 // Bias of all runs for 8 output channels: (bias - sum w * zero * scale) * steps + zero.
@@ -76,83 +67,62 @@ INLINE int32_t output_of(const args *a, const pack_args *p, int block, int lane)
     return ((const int32_t *)(a->memory + p->outputs))[block * 8 + lane];
 }
 
-// One output channel; pairs of inputs stand `stride` apart in `out`.
-static void pack_channel(const args *a, const pack_args *p, int block, int lane, int16_t *out,
-                         int stride) {
+// G g G^T of a 3x3 kernel, f32 [9] --> [36].
+static void transform_kernel(const float *g, float *u) {
+    float columns[18];  // [6][3]
+    for (int x = 0; x < 3; x++) transform_3(g[x], g[x + 3], g[x + 6], columns + x, 3);
+    for (int y = 0; y < 6; y++)
+        transform_3(columns[y * 3], columns[y * 3 + 1], columns[y * 3 + 2], u + y * 6, 1);
+}
+
+// One output channel. scratch: f32 [lanes_in][9], then [lanes_in][36] for Winograd.
+static void pack_channel(const args *a, const pack_args *p, int block, int lane) {
     int n = (int)p->lanes_in, channel = output_of(a, p, block, lane);
+    int taps = p->winograd ? TAPS : 1;
     float *u = (float *)a->scratch;
-    pack_bias(a, p, block, lane, channel, read_weights(a, p, channel, 1, u));
-    float factor = choose_factor(u, n, 1, (float)p->limit);
-    int64_t sizes = 0;
-    for (int k = 0; k < n; k++) {
-        int16_t q = quantized(u[k], factor);
-        sizes += q < 0 ? -q : q;
-        out[k / 2 * stride + k % 2] = q;
-    }
-    check_sum(sizes, (int)p->limit);
-    ((float *)(a->memory + p->scales))[block * 8 + lane] = scale_back(p, factor);
-}
-
-// i16 [blocks_out][lanes_in / 2][8][2]
-void pack_direct(const args *a, int ith, int nth) {
-    const pack_args *p = &a->op->pack;
-    (void)ith;
-    require(p->lanes_in % 8 == 0);
-    int16_t *out = (int16_t *)(a->memory + p->weights);
-    for (share s; next_share(a, nth, &s);)
-        for (int block = s.begin; block < s.end; block++)
-            for (int lane = 0; lane < 8; lane++)
-                pack_channel(a, p, block, lane, out + block * (int)p->lanes_in * 8 + lane * 2,
-                             16);
-}
-
-// i16 [blocks_out][8][lanes_in]
-void pack_narrow(const args *a, int ith, int nth) {
-    const pack_args *p = &a->op->pack;
-    (void)ith;
-    int16_t *out = (int16_t *)(a->memory + p->weights);
-    for (share s; next_share(a, nth, &s);)
-        for (int block = s.begin; block < s.end; block++)
-            for (int lane = 0; lane < 8; lane++)
-                pack_channel(a, p, block, lane, out + (block * 8 + lane) * (int)p->lanes_in, 2);
-}
-
-// U = G g G^T of each input channel: f32 [lanes_in][9] in g --> [lanes_in][36] in u.
-static void transform_weights(const float *g, int lanes_in, float *u) {
-    for (int lane = 0; lane < lanes_in; lane++, g += 9, u += TAPS) {
-        float columns[18];  // [6][3]
-        for (int x = 0; x < 3; x++) transform_3(g[x], g[x + 3], g[x + 6], columns + x, 3);
-        for (int y = 0; y < 6; y++)
-            transform_3(columns[y * 3], columns[y * 3 + 1], columns[y * 3 + 2], u + y * 6, 1);
-    }
-}
-
-static void pack_winograd_channel(const args *a, const pack_args *p, int block, int lane) {
-    int n = (int)p->lanes_in, channel = output_of(a, p, block, lane);
-    float *g = (float *)a->scratch, *u = g + n * 9;
-    pack_bias(a, p, block, lane, channel, read_weights(a, p, channel, 9, g));
-    transform_weights(g, n, u);
-    int16_t *out = (int16_t *)(a->memory + p->weights) + (int64_t)block * TAPS * n * 8 + lane * 2;
-    float *scales = (float *)(a->memory + p->scales) + block * TAPS * 8 + lane;
-    for (int tap = 0; tap < TAPS; tap++, out += n * 8) {
-        int limit = winograd_limit(tap) * (int)p->limit;
-        float factor = choose_factor(u + tap, n, TAPS, (float)limit);
+    pack_bias(a, p, block, lane, channel, read_weights(a, p, channel, p->winograd ? 9 : 1, u));
+    for (int k = 0; p->winograd && k < n; k++)
+        transform_kernel(u + k * 9, (float *)a->scratch + n * 9 + k * TAPS);
+    if (p->winograd) u += n * 9;
+    int16_t *out = (int16_t *)(a->memory + p->weights) + (int64_t)block * taps * n * 8;
+    float *scales = (float *)(a->memory + p->scales) + block * taps * 8 + lane;
+    for (int tap = 0; tap < taps; tap++, u++, out += n * 8) {
+        int limit = (p->winograd ? winograd_limit(tap) : 1) * (int)p->limit;
+        float factor = choose_factor(u, n, taps, (float)limit);
         int64_t sizes = 0;
         for (int k = 0; k < n; k++) {
-            int16_t q = quantized(u[k * TAPS + tap], factor);
+            int16_t q = quantized(u[k * taps], factor);
             sizes += q < 0 ? -q : q;
-            out[k / 2 * 16 + k % 2] = q;
+            out[lane * (int)p->lane_step + k / 2 * (int)p->pair_step + k % 2] = q;
         }
-        check_sum(sizes, limit);
-        scales[tap * 8] = scale_back(p, factor);
+        require(sizes * limit < (int64_t)1 << 31);
+        scales[tap * 8] = p->steps / (factor == 0 ? 1 : factor);  // steps are folded in
     }
 }
 
-void pack_winograd(const args *a, int ith, int nth) {
+// i16 [blocks_out][taps][lanes_in / 2][8][2], where taps is 36 for Winograd, otherwise 1; or, by other
+// steps from an output channel and pair of inputs to the next, [blocks_out][8][lanes_in].
+void pack_weights(args *a) {
     const pack_args *p = &a->op->pack;
-    (void)ith;
     require(p->lanes_in % 8 == 0);
-    for (share s; next_share(a, nth, &s);)
-        for (int block = s.begin; block < s.end; block++)
-            for (int lane = 0; lane < 8; lane++) pack_winograd_channel(a, p, block, lane);
+    for (int block; (block = next_piece(a)) >= 0;)
+        for (int lane = 0; lane < 8; lane++) pack_channel(a, p, block, lane);
+}
+
+// Float weights for Winograd, f32 [36][tiles][channels_in][width] from [outputs][depth = channels_in
+// * 9]. A piece of work is a tile.
+void pack_float_winograd(args *a) {
+    const float_pack_args *p = &a->op->float_pack;
+    int channels = (int)p->depth / 9, width = (int)p->width;
+    int tiles = ((int)p->outputs + width - 1) / width;
+    const float *source = (const float *)(a->memory + p->source);
+    for (int tile; (tile = next_piece(a)) >= 0;)
+        for (int i = 0; i < channels * width; i++) {
+            float u[TAPS] = {0}, *to = (float *)(a->memory + p->weights) + i;
+            int channel = i / width, o = tile * width + i % width;
+            if (o < (int)p->outputs)
+                transform_kernel(source + ((int64_t)o * channels + channel) * 9, u);
+            for (int tap = 0; tap < TAPS; tap++)
+                to[((int64_t)tap * tiles + tile) * channels * width] = u[tap];
+        }
 }

@@ -3,6 +3,8 @@
 #include "program.h"
 #include "vector.h"
 
+INLINE int at_most(int a, int b) { return a < b ? a : b; }
+INLINE int at_least(int a, int b) { return a > b ? a : b; }
 INLINE int round_up_4(int size) { return (size + 3) & ~3; }
 
 // Fill the border beside row y of a plane with `zero`; `cell` is the plane's cell (0,0). The first
@@ -16,4 +18,11 @@ INLINE const uint8_t *border_cell(const uint8_t *cell, uint32_t pitch) {
 
 INLINE const uint32_t *table_of(const args *a, uint32_t offset) {
     return (const uint32_t *)(a->memory + offset);
+}
+
+// Pooling of 2 x 2 cells to one, without padding but for what the last ones lack.
+INLINE int is_halving(const pool_args *p) {
+    return p->kernel_h == 2 && p->kernel_w == 2 && p->stride_h == 2 && p->stride_w == 2 &&
+           p->dilation_h == 1 && p->dilation_w == 1 && !p->pad_top && !p->pad_left &&
+           2 * p->h_out <= p->h_in + 1 && 2 * p->w_out <= p->w_in + 1;
 }

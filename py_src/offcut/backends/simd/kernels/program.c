@@ -1,7 +1,7 @@
 // The interpreter: runs a stretch of the op table, on one thread or on several.
 //
-// All threads run the same ops in the same order and meet after each: within an op they take shares
-// of its pieces, so the result does not depend on how many there are. A barrier spins for a while
+// All threads run the same ops in the same order and meet after each: within an op they take pieces
+// of it, so the result does not depend on how many there are. A barrier spins for a while
 // before it sleeps: an op takes microseconds, waking a thread takes longer.
 #include "gemm.h"
 #include "platform.h"
@@ -20,9 +20,9 @@ typedef struct {
 } control;
 
 static kernel *const KERNELS[] = {
-    conv_winograd, conv_direct, conv_stem, conv_narrow,
-    max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize,
-    quantize_finely, pack_winograd, pack_direct, pack_narrow,
+    conv_winograd, conv_direct, conv_narrow,
+    max_pool, average_pool, resize_u8, dequantize, quantize,
+    quantize_finely, pack_weights,
     conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd,
     max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float,
     reduce_float, normalize_float, conv_depthwise, affine_u8, reduce_u8, normalize_u8,
@@ -41,15 +41,29 @@ static void barrier(control *c, uint32_t threads) {
     wake_all(&c->generation);
 }
 
+// Pieces are taken `chunk` at a time, all of them by a thread that is alone.
+int next_piece(args *a) {
+    op *o = a->op;
+    if (a->piece == a->end) {
+        uint32_t chunk = a->threads == 1 ? o->units : o->chunk;
+        uint32_t begin = __atomic_fetch_add(&o->next, chunk, __ATOMIC_RELAXED);
+        if (begin >= o->units) return -1;
+        a->piece = begin;
+        a->end = o->units - begin < chunk ? o->units : begin + chunk;
+    }
+    return (int)a->piece++;
+}
+
 // The job is read once at its start: after the last barrier thread 0 may write the next one.
 static void run_job(uint8_t *memory, int ith, int nth) {
     control *c = (control *)memory;
-    args a = {memory, 0, memory + c->scratch + (uint64_t)c->scratch_size * (uint32_t)ith};
+    args a = {memory, 0, memory + c->scratch + (uint64_t)c->scratch_size * (uint32_t)ith,
+              (uint32_t)nth, 0, 0};
     uint32_t end = c->end;
     for (uint32_t i = c->begin; i < end; i++) {
         a.op = (op *)(memory + c->ops) + i;
         require(a.op->kernel < sizeof KERNELS / sizeof *KERNELS);
-        KERNELS[a.op->kernel](&a, ith, nth);
+        KERNELS[a.op->kernel](&a);
         barrier(c, (uint32_t)nth);
     }
 }

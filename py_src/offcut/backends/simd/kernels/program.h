@@ -31,19 +31,19 @@ typedef struct {
     uint32_t weights, scales, bias;  // packed; see the kernel
     uint32_t row_runs, column_runs;  // u32 [h_out], [w_out]: which bias; 0 when there is only one
     uint32_t runs;                   // biases per output row run: bias is [rows][runs][8 * blocks]
-    uint32_t groups;                 // of channels; each has blocks_in and blocks_out blocks
-    uint32_t blocks_in, blocks_out;  // per group
-    uint32_t channels_in, channels_out;
+    uint32_t blocks_in, blocks_out;
+    uint32_t channels_out;
     int32_t h_in, w_in, h_out, w_out;
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     uint32_t pitch_in, pitch_out, pitch_residual;
+    uint32_t fine;             // 1: the input is one of quantize_finely
     uint32_t floats;           // 1: the output is float
     uint32_t plain;            // 1: scales, bias and residual give u8 steps; see epilogue.h
     uint32_t activation;       // of the sum; in plain ones only a Relu before a residual
     uint32_t activation_last;  // after the residual
     float residual_scale, residual_offset;
-    float steps, zero;     // output in u8 steps = real value * steps + zero
-    float in_steps;        // float input: i16 = value * in_steps
+    float steps, zero;  // output in u8 steps = real value * steps + zero; 1 and 0 in plain ones
+    uint32_t border;    // the zero point of the output
 } conv_args;
 
 typedef struct {
@@ -72,17 +72,6 @@ typedef struct {
     int32_t steps;  // weight in 2^-14
 } resize_tap;
 
-// out = a * scale_a + b * scale_b + offset, in fixed point with `shift` fraction bits.
-typedef struct {
-    uint32_t a, b, out;  // tables of planes
-    uint32_t planes;
-    int32_t h, w;
-    uint32_t pitch_a, pitch_b, pitch_out;
-    int32_t scale_a, scale_b, offset, shift;
-    uint32_t least;  // the smallest u8 of the result: the zero point after a Relu
-    uint32_t zero;
-} add_args;
-
 // Between u8 and float values: float = (u8 - zero) * scale; u8 = float * steps + zero.
 typedef struct {
     uint32_t in, out;  // tables: planes for u8, channels for float
@@ -93,18 +82,18 @@ typedef struct {
     uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
 } convert_args;
 
-// u8 planes by channel: u8 = in * factor * scale + factor * offset + term * steps + zero, where
-// factor is 1 and term 0 if there is none. Also sums of channels.
+// u8 planes by channel: u8 = in * factor * scale + other * second + factor * offset + term * steps +
+// zero, where factor is 1, other 0 and term 0 if there is none. Also sums of channels.
 typedef struct {
-    uint32_t in, out;  // tables of planes; the sums' out is one of channels
+    uint32_t in, out;         // tables of planes; the sums' out is one of channels
+    uint32_t other;           // table of planes of a second value, 0 for none
     uint32_t planes;
     uint32_t counts;          // u32 [planes]: channels in each
     uint32_t factors, terms;  // tables of float channels of one number, 0 for none
     int32_t h, w;
     uint32_t pitch_in, pitch_out;
-    float scale, offset, steps, zero;
-    uint32_t limits;  // 1: nothing but limits
-    uint32_t least, most;
+    float scale, second, offset, steps, zero;
+    uint32_t least, most;  // of the result
     uint32_t border;  // the zero point of the result
 } affine_args;
 
@@ -162,7 +151,9 @@ typedef struct {
     uint32_t runs;          // biases per output channel
     uint32_t bias;          // f32 [channels_out][runs], 0 for none
     uint32_t bias_stride;   // floats from one run to the next in bias_packed
-    uint32_t limit;         // the largest |input|: 255, or 8191 for i16 inputs
+    uint32_t limit;         // the largest |input|: 255, or 8159 for fine inputs
+    uint32_t winograd;      // 1: rows are 3x3 kernels, to be transformed
+    uint32_t lane_step, pair_step;  // i16 from an output channel, a pair of inputs, to the next
     float steps, zero;      // the output in u8 steps = real value * steps + zero
     uint32_t weights, scales, bias_packed;  // results
 } pack_args;
@@ -176,7 +167,6 @@ typedef struct {
         conv_args conv;
         pool_args pool;
         resize_args resize;
-        add_args add;
         convert_args convert;
         elementwise_args elementwise;
         affine_args affine;
@@ -188,41 +178,27 @@ typedef struct {
     };
 } op;
 
-// What every kernel is called with. Kernel number ith of nth takes pieces with next_piece.
+// What every kernel is called with. It takes pieces of its op until no thread has any left.
 typedef struct {
     uint8_t *memory;
     op *op;
-    uint8_t *scratch;  // this thread's own
+    uint8_t *scratch;     // this thread's own
+    uint32_t threads;     // that run the op
+    uint32_t piece, end;  // the pieces that this thread has taken and not yet done
 } args;
 
-typedef void kernel(const args *a, int ith, int nth);
-kernel conv_winograd, conv_direct, conv_stem, conv_narrow, conv_depthwise;
-kernel max_pool, average_pool, resize_linear, resize_nearest, add_u8, dequantize, quantize;
+// The next piece of work for this thread, -1 when there is none.
+int next_piece(args *a);
+
+typedef void kernel(args *a);
+kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
+kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
-kernel pack_winograd, pack_direct, pack_narrow;
+kernel pack_weights;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
 kernel reduce_float, normalize_float, affine_u8, reduce_u8, normalize_u8;
-
-// A contiguous share [begin, end) of an op's pieces.
-typedef struct {
-    int begin, end;
-} share;
-
-// Take the next share that nobody has taken; false when there is none.
-static inline int next_share(const args *a, int nth, share *s) {
-    op *o = a->op;
-    uint32_t begin = o->next;
-    if (nth == 1)
-        o->next = o->units;
-    else
-        begin = __atomic_fetch_add(&o->next, o->chunk, __ATOMIC_RELAXED);
-    uint32_t end = nth == 1 ? o->units : begin + o->chunk;
-    s->begin = (int)begin;
-    s->end = (int)(end < o->units ? end : o->units);
-    return begin < o->units;
-}
 
 static inline void require(int holds) {
     if (!holds) __builtin_trap();

@@ -33,11 +33,9 @@ static double sum(const float *x, int n, float middle, int squares) {
     return total;
 }
 
-void reduce_float(const args *a, int ith, int nth) {
+void reduce_float(args *a) {
     const reduce_args *r = &a->op->reduce;
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int channel = s.begin; channel < s.end; channel++) {
+    for (int channel; (channel = next_piece(a)) >= 0;) {
             const float *x = channel_of(a, r->in, channel);
             float *to = channel_of(a, r->out, channel);
             if (r->kind == REDUCE_MAX) {
@@ -53,12 +51,10 @@ void reduce_float(const args *a, int ith, int nth) {
 
 // (x - mean) * scale / sqrt(variance + epsilon) + bias, per channel; parameters are f32
 // [channels][2], scale and bias.
-void normalize_float(const args *a, int ith, int nth) {
+void normalize_float(args *a) {
     const reduce_args *r = &a->op->reduce;
     const float *parameters = (const float *)(a->memory + r->parameters);
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int channel = s.begin; channel < s.end; channel++) {
+    for (int channel; (channel = next_piece(a)) >= 0;) {
             const float *x = channel_of(a, r->in, channel);
             float *to = channel_of(a, r->out, channel);
             float mean = (float)(sum(x, r->count, 0.0f, 0) / r->count);

@@ -27,14 +27,12 @@ static const float *row_across(const args *a, const resize_args *r, kept *slot, 
 
 // First across, then down, as the operator's definition does it. Nearest is the same with weights
 // 0. A piece of work is an output row of one channel; scratch holds two rows: even and odd ones.
-void resize_float(const args *a, int ith, int nth) {
+void resize_float(args *a) {
     const resize_args *r = &a->op->resize;
     const resize_tap *rows = (const resize_tap *)(a->memory + r->rows);
     float *scratch = (float *)a->scratch;
     kept slots[2] = {{-1, 0, scratch}, {-1, 0, scratch + r->w_out}};
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int unit = s.begin; unit < s.end; unit++) {
+    for (int unit; (unit = next_piece(a)) >= 0;) {
             int channel = unit / r->h_out, y = unit % r->h_out, x = 0;
             int high_y = rows[y].weight == 0.0f ? rows[y].low : rows[y].high;
             const float *low = row_across(a, r, &slots[rows[y].low & 1], channel, rows[y].low);
@@ -51,12 +49,10 @@ void resize_float(const args *a, int ith, int nth) {
 // ConvTranspose after a 1x1 convolution has made the products of every kernel position: add each
 // to its place. in: channels [channels_out][kernel_h][kernel_w] of f32 [h_in][w_in]. A piece of
 // work is an output row of one channel.
-void spread_float(const args *a, int ith, int nth) {
+void spread_float(args *a) {
     const float_conv_args *c = &a->op->float_conv;
     const float *bias = (const float *)(a->memory + c->bias);
-    (void)ith;
-    for (share s; next_share(a, nth, &s);)
-        for (int unit = s.begin; unit < s.end; unit++) {
+    for (int unit; (unit = next_piece(a)) >= 0;) {
             int channel = unit / c->h_out, y = unit % c->h_out, stride = c->stride_w;
             float *to = channel_of(a, c->out, channel) + y * c->w_out;
             for (int x = 0; x < c->w_out; x++) to[x] = bias[channel];
