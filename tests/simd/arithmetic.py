@@ -96,10 +96,11 @@ def finish(
     """
     b = bias.T[:, runs_of(args)[: y.shape[1], : y.shape[2]]]  # (o, oh, ow)
     y = np.where(has_bias, y, y + b)
-    if not args["plain"] or (residual is not None and args["activation"] == 1):
-        y = activate(y, args["activation"])
+    y = activate(y, args.get("activation", 0)) + F(args.get("residual_offset", 0))
     if residual is not None:
-        y = y + (residual.astype(F) * F(args["residual_scale"]) + F(args["residual_offset"]))
+        y = np.maximum(y, F(args["residual_least"])) + residual.astype(F) * F(
+            args["residual_scale"]
+        )
     if args["plain"]:
         return to_u8(y)
     y = activate(y, args.get("activation_last", 0))

@@ -36,6 +36,7 @@ from offcut.graph import Node
 __all__ = ["lower_conv"]
 
 GROUP = 10  # most columns that a build of the kernels takes at a time (gemm.h)
+LEAST = -3e38  # of sums without a Relu
 NARROW = 4  # fewer outputs go faster in conv_narrow
 # In u8, groups are done as one convolution with zeros in its weights; more of them go in floats.
 DENSE_GROUPS = 4
@@ -124,7 +125,7 @@ def _emit_u8(
     if target.other:
         values += (lw.u8[target.other],)
     weights = lw.model.weights[node.inputs[1]]
-    pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
+    pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
     few = shape.o < BLOCK if shape.same_3x3 else shape.same_1x1 and shape.o < NARROW
     if out.floats and few and not run_args:
         kernel, units = "conv_narrow", shape.grid.height
@@ -166,38 +167,47 @@ def _is_plain(
     return bool(sums + np.abs(bias).max(initial=0.0) < PLAIN_LIMIT * steps.scale)
 
 
-def _folded(target: Target, steps: Quantization | None, plain: bool) -> Quantization | None:
-    """Return what packing folds into scales and bias; the zero point comes with a residual."""
+def _folded(
+    lw: Lowering, target: Target, steps: Quantization | None, plain: bool
+) -> tuple[float, float]:
+    """Return what packing multiplies scales and biases with, and what it adds to biases."""
     if not plain or steps is None:
-        return None
-    return Quantization(steps.scale, 0) if target.other else steps
+        return 1.0, 0.0
+    return 1.0 / steps.scale, _middle(lw, target, steps)
+
+
+def _middle(lw: Lowering, target: Target, steps: Quantization) -> float:
+    """Return the u8 that stands for 0.0 in the result, less what the residual brings along."""
+    q = lw.u8[target.other].uniform if target.other else None
+    return steps.zero - q.zero * q.scale / steps.scale if q else float(steps.zero)
 
 
 def _epilogue(
     lw: Lowering, target: Target, out: Value, steps: Quantization | None, plain: bool
 ) -> dict[str, Argument]:
-    args: dict[str, Argument] = {"out": Table(out.places if out.floats else out.blocks)}
-    args["plain"] = int(plain)
-    if plain:  # saturation is the activation, unless something is added to it
-        args |= {"steps": 1.0, "zero": 0.0}
-        args["activation"] = ACTIVATIONS["Relu" if target.other and target.activation else ""]
-    else:
+    args: dict[str, Argument] = {
+        "out": Table(out.places if out.floats else out.blocks),
+        "plain": int(plain),
+        "steps": 1.0,
+        "border": steps.zero if steps else 0,
+        "residual_least": LEAST,
+    }
+    if not plain:
         args["activation"] = ACTIVATIONS[target.activation]
         args["activation_last"] = ACTIVATIONS[target.activation_last]
-    if steps is not None:
-        args["border"] = steps.zero
-        if not plain:
+        if steps is not None:
             args |= {"steps": 1.0 / steps.scale, "zero": float(steps.zero)}
     if target.other:
         other = lw.u8[target.other]
         q = other.uniform
-        assert q is not None
-        args["residual"] = Table(other.blocks)
-        args["residual_scale"], args["residual_offset"] = q.scale, -q.zero * q.scale
-        if plain and steps is not None:
-            scale = q.scale / steps.scale
-            args["residual_scale"], args["residual_offset"] = scale, steps.zero - q.zero * scale
-        args["pitch_residual"] = other.grid.pitch
+        assert q is not None and steps is not None
+        args |= {"residual": Table(other.blocks), "pitch_residual": other.grid.pitch}
+        if plain:  # in u8 steps
+            args["residual_scale"] = q.scale / steps.scale
+            if target.activation == "Relu":
+                args["residual_least"] = _middle(lw, target, steps)
+        else:
+            args["residual_scale"], args["residual_offset"] = q.scale, -q.zero * q.scale
     return args
 
 
@@ -211,7 +221,7 @@ def _emit_stem(
     out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
-    pack = Packing(lw.draft, bias, _folded(target, steps, plain), lambda: weights.decode())
+    pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
     fine = _quantized_finely(lw, source, in_scale)
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
     args |= {"in": Table(fine.blocks), "fine": 1}

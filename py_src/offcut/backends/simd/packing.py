@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from offcut.backends.simd.conv_shape import Shape, blocks_for
 from offcut.backends.simd.draft import Argument, Draft, Pack
-from offcut.backends.simd.values import BLOCK, Quantization, Value
+from offcut.backends.simd.values import BLOCK, Value
 
 __all__ = [
     "FINE_CHANNELS",
@@ -29,11 +29,12 @@ FINE_LIMIT, FINE_CHANNELS = 8159, 4  # of quantize_finely: the largest |input|, 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """What all packing ops of one convolution share. steps: folded in when the conv is plain."""
+    """What all packing ops of one convolution share; its output is real * steps + zero."""
 
     draft: Draft
     bias: np.ndarray  # f32 (o, runs)
-    steps: Quantization | None
+    steps: float
+    zero: float
     source: Callable[[], np.ndarray]
 
     def add(
@@ -74,8 +75,8 @@ class Packing:
             "winograd": int(winograd),
             "lane_step": steps[0],
             "pair_step": steps[1],
-            "steps": 1.0 / self.steps.scale if self.steps else 1.0,
-            "zero": float(self.steps.zero) if self.steps else 0.0,
+            "steps": self.steps,
+            "zero": self.zero,
             "bias_packed": bias,
         }
         args |= packed
@@ -128,7 +129,7 @@ def _tap_lanes(shape: Shape, source: Value, order: str) -> tuple[np.ndarray, np.
 
 def pack_direct(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
     if shape.groups > 1:
-        pack = Packing(pack.draft, pack.bias, pack.steps, _dense(pack.source, shape))
+        pack = replace(pack, source=_dense(pack.source, shape))
     lanes, factors = _tap_lanes(shape, source, "taps first")
     args = pack.add(blocks_for(shape.o), lanes, factors, row=source.channels * shape.taps)
     return args | {"blocks_in": len(source.blocks)}

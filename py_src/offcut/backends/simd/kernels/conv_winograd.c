@@ -64,7 +64,7 @@ typedef floats half_done[HALVES][4][6];
 
 // The first step, for one half of the channels.
 INLINE void collect_rows(const int32_t *sums, const float *scales, floats out[4][6]) {
-    for (int row = 0; row < 6; row++, sums += 6 * GROUP * 8, scales += 6 * 8) {
+    UNROLL for (int row = 0; row < 6; row++, sums += 6 * GROUP * 8, scales += 6 * 8) {
         floats m[6], pixels[4];
         UNROLL for (int i = 0; i < 6; i++)
             m[i] = load_sums(sums + i * GROUP * 8) * load_floats(scales + i * 8);
@@ -87,25 +87,34 @@ INLINE void collect_column(half_done tile, int x, const floats bias[HALVES], pix
     UNROLL for (int row = 0; row < 4; row++) out[row] = pixel_of(rows[row]);
 }
 
-// Write a plain tile with a single bias, and with a residual if there is one, from cell `to` on, two
-// columns at a time. All 16 pixels are written: what lies beyond the output is border, which is
-// filled later.
-INLINE void write_tile(const conv_args *c, uint8_t *to, half_done tile, const floats bias[HALVES],
-                       const residual *r) {
-    for (int i = 0; i < 4; i += 2, to += 2 * CELL) {
+// What a plain tile is written with.
+typedef struct {
+    uint8_t *to;            // its first cell
+    floats bias[HALVES];    // of all its pixels; 0 where they differ
+    int even;               // whether they do not
+    residual other;
+} target;
+
+// Write a plain tile, two columns at a time. All 16 pixels are written: what lies beyond the output is
+// border, which is filled later.
+INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x, half_done tile,
+                       const target *t) {
+    for (int i = 0; i < 4; i += 2) {
         i16x8 steps[2][4];
-        for (int side = 0; side < 2; side++) {
+        UNROLL for (int side = 0; side < 2; side++) {
             pixel p[4];
-            collect_column(tile, i + side, bias, p);
-            if (r->at)
-                for (int row = 0; row < 4; row++)
+            collect_column(tile, i + side, t->bias, p);
+            for (int row = 0; row < 4 && !t->even; row++)
+                p[row] = add_pixels(p[row], load_pixel(bias_of(a, c, block, y + row, x + i + side)));
+            if (t->other.at)
+                UNROLL for (int row = 0; row < 4; row++)
                     p[row] = add_residual(
-                        r, r->at + row * (int64_t)c->pitch_residual + (i + side) * CELL, p[row]);
+                        &t->other, t->other.at + row * c->pitch_residual + (i + side) * CELL, p[row]);
             UNROLL for (int row = 0; row < 4; row++) steps[side][row] = rounded(p[row]);
         }
-        UNROLL for (int row = 0; row < 4; row++)
-            store_halves(to + row * c->pitch_out, to + row * c->pitch_out + CELL,
-                         narrow_i16(steps[0][row], steps[1][row]));
+        uint8_t *to = t->to + i * CELL;
+        UNROLL for (int row = 0; row < 4; row++, to += c->pitch_out)
+            store_halves(to, to + CELL, narrow_i16(steps[0][row], steps[1][row]));
     }
 }
 
@@ -122,7 +131,7 @@ static void finish_tile(const args *a, const conv_args *c, int block, int y, int
 }
 
 // Whether the 4 x 4 pixels from (y, x) on have the same bias: runs only ever grow.
-static int is_even(const args *a, const conv_args *c, int y, int x) {
+INLINE int is_even(const args *a, const conv_args *c, int y, int x) {
     const uint32_t *rows = table_of(a, c->row_runs) + y;
     const uint32_t *columns = table_of(a, c->column_runs) + x;
     return !c->row_runs || (rows[0] == rows[3] && columns[0] == columns[3]);
@@ -133,18 +142,21 @@ static int is_even(const args *a, const conv_args *c, int y, int x) {
 static void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
                         const int32_t *sums) {
     const float *scales = (const float *)(a->memory + c->scales) + block * TAPS * 8;
-    for (int tile = 0; tile < n; tile++, x += 4, sums += 8) {
+    target t = {.to = c->floats ? 0 : output_cell(a, c, block, y, x),
+                .other = residual_at(a, c, block, y, x)};
+    for (int tile = 0; tile < n; tile++, x += 4, sums += 8, t.to += 4 * CELL) {
         half_done done;
-        floats bias[HALVES];
         for (int half = 0; half < HALVES; half++)
             collect_rows(sums + half * LANES, scales + half * LANES, done[half]);
-        if (!c->plain || !is_even(a, c, y, x)) {
+        if (!c->plain) {
             finish_tile(a, c, block, y, x, done);
             continue;
         }
-        residual r = residual_at(a, c, block, y, x);
-        __builtin_memcpy(bias, bias_of(a, c, block, y, x), sizeof bias);
-        write_tile(c, output_cell(a, c, block, y, x), done, bias, &r);
+        t.even = is_even(a, c, y, x);
+        __builtin_memset(t.bias, 0, sizeof t.bias);
+        if (t.even) __builtin_memcpy(t.bias, bias_of(a, c, block, y, x), sizeof t.bias);
+        write_tile(a, c, block, y, x, done, &t);
+        if (t.other.at) t.other.at += 4 * CELL;
     }
 }
 

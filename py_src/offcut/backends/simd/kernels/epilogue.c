@@ -12,6 +12,8 @@ void finish(const args *a, const conv_args *c, int block, int y, int x, pixel p)
     residual r = residual_at(a, c, block, y, x);
     p = add_pixels(p, load_pixel(bias_of(a, c, block, y, x)));
     p = (pixel){activate(p.low, c->activation), activate(p.high, c->activation)};
+    f32x4 offset = splat_f32(c->residual_offset);
+    p = (pixel){p.low + offset, p.high + offset};
     if (r.at) p = add_residual(&r, r.at, p);
     halves[0] = activate(p.low, c->activation_last);
     halves[1] = activate(p.high, c->activation_last);

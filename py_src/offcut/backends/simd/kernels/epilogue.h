@@ -40,26 +40,26 @@ INLINE uint8_t *output_cell(const args *a, const conv_args *c, int block, int y,
 
 // What a convolution adds to a block of output channels, from cell (y, x) on.
 typedef struct {
-    const uint8_t *at;      // 0 for none
-    f32x4 scale, offset;    // of it
-    f32x4 least;            // of the sums before it is added: 0 for a Relu
+    const uint8_t *at;  // 0 for none
+    f32x4 scale;
+    f32x4 least;  // of the sums before it is added, for a Relu
 } residual;
 
 INLINE residual residual_at(const args *a, const conv_args *c, int block, int y, int x) {
-    residual r = {0, splat_f32(c->residual_scale), splat_f32(c->residual_offset),
-                  splat_f32(c->activation == ACT_RELU ? 0.0f : -3e38f)};
+    residual r = {0, splat_f32(c->residual_scale), splat_f32(c->residual_least)};
     if (c->residual)
         r.at = a->memory + table_of(a, c->residual)[block] + (int64_t)y * c->pitch_residual +
                x * CELL;
     return r;
 }
 
-// Add a cell of the residual to a plain pixel. The Relu before it cannot be left to the saturation.
+// Add a cell of the residual. What stands for its zero is part of the bias, so a Relu before it, which
+// cannot be left to the saturation, ends there.
 INLINE pixel add_residual(const residual *r, const uint8_t *cell, pixel p) {
     i16x8 other = load_u8_as_i16(cell);
     p = (pixel){max_f32(p.low, r->least), max_f32(p.high, r->least)};
-    return add_pixels(p, (pixel){float_of(low_i32(other)) * r->scale + r->offset,
-                                 float_of(high_i32(other)) * r->scale + r->offset});
+    return add_pixels(p, (pixel){float_of(low_i32(other)) * r->scale,
+                                 float_of(high_i32(other)) * r->scale});
 }
 
 // Write a pixel of any convolution; p are the scaled sums without bias.

@@ -79,12 +79,21 @@ INLINE void multiply_pair(const int16_t *a, const int16_t *w, const int n, sums8
     UNROLL for (int i = 0; i < n; i++) add_products(&sums[i], pairs, a + i * 8);
 }
 
+// A block of 8 inputs.
+INLINE void multiply_block(const int16_t *a, const int16_t *w, const int n, sums8 *sums) {
+    UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, n, sums);
+}
+
+// The first block stands by itself, since it has no sums to add to.
 INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, const int width,
                              int32_t *out) {
     sums8 sums[GROUP] = {0};
-    for (int block = 0; block < blocks; block++, a += width * 8, w += 64) {
+    multiply_block(a, w, width, sums);
+    for (int block = 1; block < blocks; block++) {
+        a += width * 8;
+        w += 64;
         KEEP_POINTERS(a, w);
-        UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, width, sums);
+        multiply_block(a, w, width, sums);
     }
     UNROLL for (int i = 0; i < width; i++) store_sums(out + i * 8, sums[i]);
 }

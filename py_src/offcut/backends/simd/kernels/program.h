@@ -39,9 +39,10 @@ typedef struct {
     uint32_t fine;             // 1: the input is one of quantize_finely
     uint32_t floats;           // 1: the output is float
     uint32_t plain;            // 1: scales, bias and residual give u8 steps; see epilogue.h
-    uint32_t activation;       // of the sum; in plain ones only a Relu before a residual
+    uint32_t activation;       // of the sum; none in plain ones
     uint32_t activation_last;  // after the residual
-    float residual_scale, residual_offset;
+    // Added: u8 * scale, after the offset (part of the bias in plain ones) and not less than `least`.
+    float residual_scale, residual_offset, residual_least;
     float steps, zero;  // output in u8 steps = real value * steps + zero; 1 and 0 in plain ones
     uint32_t border;    // the zero point of the output
 } conv_args;
