@@ -109,9 +109,18 @@ def test_each_file_is_what_its_card_says(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", CARD.variants)
 def test_each_file_rebuilds_byte_for_byte(source: Path, variant: str) -> None:
-    statistics = (ROOT / "models" / CARD.document["quantization"]["statistics"]).read_bytes()
-    decided = shipped(variant)  # GPTQ's decisions need photos; all else is made again
-    model, _ = quantize_model(source.read_bytes(), CARD, variant, statistics, decided=decided)
+    statistics, sensitivity = (
+        (ROOT / "models" / CARD.document["quantization"][kind]).read_bytes()
+        for kind in ("statistics", "sensitivity")
+    )
+    model, _ = quantize_model(
+        source.read_bytes(),
+        CARD,
+        variant,
+        statistics,
+        decided=shipped(variant),  # GPTQ's decisions need photos; all else is made again
+        sensitivity=sensitivity,
+    )
     assert container.write(model) == (ROOT / "models" / CARD.variants[variant].file).read_bytes()
 
 

@@ -4,6 +4,7 @@
     python -m offcut_build.models --write               the card takes over size and hash
     python -m offcut_build.models --photos DIR          with the calibration photos themselves
     python -m offcut_build.models --calibrate DIR       new statistics from the photos in DIR first
+    python -m offcut_build.models --photos DIR --sensitivity    measure that first, with PyTorch
     python -m offcut_build.models --only NAME           this variant alone
 
 A file that comes out differently from what its card says is an error: the same source, statistics
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "main", "rebuild"]
 
+SENSITIVITY_PHOTOS = 48
+
 
 def build(tree: Tree, arguments: Sequence[str] = ()) -> int:
     """Have what is needed, then run this module in .venv, which has numpy."""
@@ -51,6 +54,7 @@ def main(tree: Tree, arguments: Sequence[str]) -> int:
     parser.add_argument("--write", action="store_true", help="let the cards take over the results")
     parser.add_argument("--calibrate", metavar="DIR", type=Path, help="photos for new statistics")
     parser.add_argument("--photos", metavar="DIR", type=Path, help="holds those of the statistics")
+    parser.add_argument("--sensitivity", action="store_true", help="measure it on the photos first")
     parser.add_argument("--only", metavar="NAME", help="a variant")
     options = parser.parse_args(arguments)
     try:
@@ -63,6 +67,8 @@ def main(tree: Tree, arguments: Sequence[str]) -> int:
             if options.calibrate:
                 _calibrate(tree, card, source, options.calibrate)
             photos = _photos(tree, card, options.calibrate or options.photos)
+            if options.sensitivity and photos is not None:
+                _measure_sensitivity(tree, card, source, photos)
             for variant in card.variants:
                 if options.only not in (None, variant):
                     continue
@@ -93,7 +99,8 @@ def rebuild(
     from offcut import container
     from offcut.convert.commands import quantize_model
 
-    statistics = (tree.models / card.document["quantization"]["statistics"]).read_bytes()
+    statistics = _beside(tree, card, "statistics").read_bytes()
+    sensitivity = _beside(tree, card, "sensitivity").read_bytes()
     path = tree.models / card.variants[variant].file
     decided = container.read(path.read_bytes(), path.name) if path.is_file() else None
 
@@ -102,11 +109,23 @@ def rebuild(
             say(f"  {done} of {of} nodes")
 
     model, draft = quantize_model(
-        source, card, variant, statistics, photos=photos, decided=decided, report=report
+        source,
+        card,
+        variant,
+        statistics,
+        photos=photos,
+        decided=decided,
+        sensitivity=sensitivity,
+        report=report,
     )
     for line in draft.record:
         say(f"  {line}")
     return container.write(model)
+
+
+def _beside(tree: Tree, card: ModelCard, kind: str) -> Path:
+    """Return the path of the file that a card names: its statistics or sensitivity."""
+    return tree.models / str(card.document["quantization"][kind])
 
 
 def _source(tree: Tree, card: ModelCard) -> bytes:
@@ -129,7 +148,29 @@ def _calibrate(tree: Tree, card: ModelCard, source: bytes, folder: Path) -> None
             say(f"  {done} of {of} photos")
 
     data = calibrate_photos(draft, read_photos(photos, card.input), report)
-    stamp.put(tree.models / card.document["quantization"]["statistics"], data)
+    stamp.put(_beside(tree, card, "statistics"), data)
+
+
+def _measure_sensitivity(tree: Tree, card: ModelCard, source: bytes, photos: Photos) -> None:
+    """Write the card's sensitivity file, of the graph that the first such variant gives grids."""
+    import torch
+
+    from offcut.convert.calibrate import attach
+    from offcut.convert.commands import source_draft
+    from offcut.convert.sensitivity import write_sensitivity
+    from offcut.convert.statistics import read_statistics
+    from offcut.convert.steps import run_steps
+    from offcut.train.sensitivity import measure_sensitivity
+
+    listed = card.document["quantization"]["steps"].values()
+    rows = next(rows for rows in listed if any(row.get("by") == "sensitivity" for row in rows))
+    grids = [row["step"] for row in rows].index("calibrate")
+    statistics = read_statistics(_beside(tree, card, "statistics").read_bytes(), "statistics")
+    draft = attach(source_draft(source, card, card.name), statistics)
+    torch.set_num_threads(1)
+    inputs = [torch.from_numpy(x) for x in photos.inputs[:SENSITIVITY_PHOTOS]]
+    found = measure_sensitivity(run_steps(draft, rows[:grids]), inputs)
+    stamp.put(_beside(tree, card, "sensitivity"), write_sensitivity(found))
 
 
 def _photos(tree: Tree, card: ModelCard, folder: Path | None) -> Photos | None:
@@ -139,7 +180,7 @@ def _photos(tree: Tree, card: ModelCard, folder: Path | None) -> Photos | None:
 
     if folder is None:
         return None
-    statistics = tree.models / card.document["quantization"]["statistics"]
+    statistics = _beside(tree, card, "statistics")
     wanted = photo_hashes(statistics.read_bytes())
     have = {stamp.sha256(p.read_bytes()): p for p in folder.iterdir() if p.is_file()}
     missing = [digest for digest in wanted if digest not in have]

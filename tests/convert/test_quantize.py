@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from offcut import container
 from offcut.convert import report
-from offcut.convert.gptq import Moments, refit, round_columns
-from offcut.convert.grids import choose_grid
+from offcut.convert.columns import pivots, prices, round_columns
+from offcut.convert.gptq import Moments, refit
+from offcut.convert.grids import Grid, choose_grid
 from offcut.convert.recipes import Recipe, recipe
 from offcut.convert.rounding import round_balanced
 from offcut.convert.steps import finish, run_steps
@@ -123,6 +124,23 @@ def test_gptq_without_correlation_is_nearest() -> None:
     assert np.array_equal(round_columns(w, grid, h, damping=0.0), grid.nearest(w))
 
 
+def test_rounding_where_bits_count_takes_levels_that_are_cheaper() -> None:
+    w = np.random.default_rng(0).normal(size=(16, 60))
+    grid = choose_grid(w, "step", width=0.8)
+    h = np.diag(np.random.default_rng(1).uniform(0.1, 2, 60))
+    plain = round_columns(w, grid, h, damping=0.0)
+    bits = prices(plain, len(grid.levels))
+    thrifty = round_columns(w, grid, h, damping=0.0, bits=3 * bits)
+    assert bits[thrifty].sum() < 0.95 * bits[plain].sum()
+    moved = (thrifty != plain).mean(axis=0)  # (60,): more where an error costs less
+    assert moved[np.diag(h) < 1].mean() > 1.5 * moved[np.diag(h) > 1].mean()
+
+
+def test_pivots_of_inputs_that_do_not_move_along_are_their_deviations() -> None:
+    h = np.diag([4.0, 1.0, 9.0])
+    assert pivots(h, damping=0.0) ** -2.0 == pytest.approx([4.0, 1.0, 9.0])
+
+
 def test_refit_moves_the_weights_to_where_the_input_went() -> None:
     # The rounded network's input is twice the float32 network's: half the weight does the same.
     h = np.array([[4.0]])
@@ -168,6 +186,34 @@ def test_gptq_without_photos_follows_the_file_made_before() -> None:
     wider = recipe(Recipe(scheme="step", method="gptq", width=0.8))
     with pytest.raises(ModelFormatError, match="another grid"):
         run_steps(replace(bare, decided=model.weights), wider)
+
+
+def test_training_is_replayed_from_the_file_made_before() -> None:
+    rows = recipe(Recipe(scheme="step", method="gptq"))
+    model = finish(quantized("step", method="gptq"), CARD)
+    moved = dict(model.weights)
+    parts = moved["wb"].parts
+    moved["wb"] = replace(moved["wb"], parts={**parts, "q": np.roll(parts["q"], 1, axis=1)})
+    training = [*rows, {"step": "train", "recipe": "some.toml"}]
+    again = run_steps(replace(calibrated(small(), INPUTS), decided=moved), training)
+    assert np.array_equal(again.rounded["wb"].decode(), moved["wb"].decode())
+    with pytest.raises(ModelFormatError, match="no file made before"):
+        run_steps(replace(calibrated(small(), INPUTS), photos=tuple(INPUTS)), training)
+
+
+def test_steps_by_sensitivity_are_finer_where_errors_do_more_harm() -> None:
+    draft = calibrated(small(), INPUTS)
+    rows = [{"step": "calibrate", "scheme": "step", "width": 0.2, "by": "sensitivity"}]
+    ones = {name: np.ones(len(w)) for name, w in draft.weights.items()}
+    uneven = {**ones, "wb": np.where(np.arange(len(ones["wb"])) == 0, 16.0, 1.0)}
+    scales = []
+    for known in (ones, uneven):
+        grid = run_steps(replace(draft, sensitivity=known), rows).grids["wb"]
+        assert isinstance(grid, Grid)
+        scales.append(grid.scale[:, 0])
+    assert scales[1][0] / scales[1][1] < 0.7 * scales[0][0] / scales[0][1]
+    with pytest.raises(ModelFormatError, match="is not known"):
+        run_steps(draft, rows)
 
 
 def test_correct_bias_restores_the_mean() -> None:

@@ -70,3 +70,14 @@ def test_a_scheme_without_even_steps_is_refused() -> None:
     w = np.random.default_rng(0).normal(0, 0.1, (4, 32))
     with pytest.raises(ModelFormatError, match="even steps"):
         WeightQuantizer(stored("nf4-group-32", w), "w")
+
+
+def test_the_bits_of_a_weight_are_the_entropy_of_its_levels() -> None:
+    q = np.tile([[0, 0, 0, 0, 1, 1, -1, 2]], 1000)
+    parts = {"q": q.astype(np.int8), "scale": np.ones(1, np.float32)}
+    quantizer = WeightQuantizer(QuantizedTensor("int8-per-channel", q.shape, parts), "w")
+    w = torch.tensor(q, dtype=torch.float32, requires_grad=True)
+    bits = quantizer.bits(w)
+    assert bits.item() == pytest.approx(1000 * (4 * 1 + 2 * 2 + 3 + 3), rel=0.02)
+    bits.backward()
+    assert w.grad is not None and float(w.grad[0, 7]) > 0 > float(w.grad[0, 6])

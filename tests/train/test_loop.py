@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from offcut.card import InputSpec
+from offcut.convert.steps import run_steps
 from offcut.errors import ImageError, ModelFormatError
 from offcut.train.data import Photos, whole
 from offcut.train.loop import Run, train
 from offcut.train.losses import targets
 from offcut.train.network import Network
 from offcut.train.recipe import Losses, Phase, Recipe, Slimming, from_document
+from offcut.train.students import quantized
 from tests.train import small
 
 SPEC = InputSpec((small.SIZE, small.SIZE), range="max", mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -110,7 +112,7 @@ def test_a_recipe_is_read_from_a_table() -> None:
 @pytest.mark.parametrize(
     ("odd", "named"),
     [
-        ({"phases": []}, "a student or a quantization"),
+        ({"phases": []}, "one of student, quantization and variant"),
         ({"phases": [{"steps": 1, "size": 33}], "student": {"budget": 1}}, "multiple of 32"),
         ({"phases": [{"steps": 1, "size": 32, "speed": 1}], "student": {"budget": 1}}, "speed"),
         ({"student": {"budget": 1}}, "phases"),
@@ -123,3 +125,36 @@ def test_a_recipe_is_read_from_a_table() -> None:
 def test_a_recipe_that_cannot_be_run_is_refused(odd: dict[str, object], named: str) -> None:
     with pytest.raises(ModelFormatError, match=named):
         from_document(odd, "a test")
+
+
+def test_a_student_beyond_its_bytes_becomes_smaller(paths: list[Path], tmp_path: Path) -> None:
+    draft = replace(small.draft(), statistics={})
+    rows: list[dict[str, object]] = [
+        {"step": "calibrate", "scheme": "step", "width": 0.5},
+        {"step": "round", "method": "nearest"},
+    ]
+    pupil = quantized(run_steps(draft, rows))
+    before = float(pupil.student.coded_bytes().detach())
+    recipe = replace(
+        RECIPE,
+        phases=(Phase(40, 32, batch=1, rate=5e-2),),
+        losses=Losses(size=50.0),
+        bytes=0.9 * before,
+    )
+    what = targets(draft.graph, draft.graph)
+    photos, held = Photos(paths[:3], SPEC, seed=1), whole(paths[3:], SPEC)
+    history = train(
+        pupil.student, Run(pupil.teacher, photos, what, recipe, held, tmp_path, every=20)
+    )
+    assert history[0]["bytes"] == round(before)
+    assert history[-1]["bytes"] <= 0.95 * before
+
+
+def test_a_quantized_student_starts_as_what_was_rounded() -> None:
+    rows: list[dict[str, object]] = [
+        {"step": "calibrate", "scheme": "step", "width": 0.5},
+        {"step": "round", "method": "nearest"},
+    ]
+    draft = run_steps(small.draft(), rows)
+    arrays = quantized(draft).student.arrays()
+    assert all(np.allclose(arrays[name], t.decode()) for name, t in draft.rounded.items())

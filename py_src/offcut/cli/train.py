@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         tuple(photos_in(Path(options.photos))),
         tuple(photos_in(Path(options.held))),
         Path(options.folder),
+        Path(options.card).parent if options.card else Path(),
     )
     told = recipe.from_document(_training(options.recipe), options.recipe)
     card = _card(options.card) if options.card else None

@@ -25,6 +25,7 @@ from offcut.convert.fuse import fuse
 from offcut.convert.importer import check_source, import_file
 from offcut.convert.onnx_reader import read_onnx
 from offcut.convert.recipes import Recipe, recipe
+from offcut.convert.sensitivity import read_sensitivity
 from offcut.convert.statistics import read_statistics, write_statistics
 from offcut.convert.steps import finish, recorded, run_steps, steps_of
 from offcut.convert.trace import trace
@@ -96,11 +97,13 @@ def quantize_model(
     statistics: bytes,
     photos: Photos | None = None,
     decided: Model | None = None,
+    sensitivity: bytes | None = None,
     report: Report = quiet,
 ) -> tuple[Model, Draft]:
     """Return the card's `variant`, made by the steps that the card lists, and the final draft.
 
-    source: the ONNX file's bytes. statistics: the statistics file's. photos: those that the
+    source: the ONNX file's bytes. statistics: the statistics file's, and sensitivity: the
+    sensitivity file's, for steps that follow it. photos: those that the
     statistics are of, for steps that need more than statistics; decided: a file made before, which
     such steps follow when there are no photos. The same input gives the same model, bit for bit.
     """
@@ -111,6 +114,9 @@ def quantize_model(
         draft = replace(draft, photos=photos.inputs)
     if decided is not None:
         draft = replace(draft, decided=decided.weights)
+    if sensitivity is not None:
+        known_rows = read_sensitivity(sensitivity, f"{card.name}: sensitivity")
+        draft = replace(draft, sensitivity=known_rows)
     draft = run_steps(draft, steps_of(card, variant), report)
     return finish(draft, recorded(card, variant, steps_of(card, variant))), draft
 

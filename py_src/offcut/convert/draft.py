@@ -26,7 +26,8 @@ class Draft:
     weights will be rounded to, a grid or the name of a scheme of floats; rounded: the weights as
     they will be stored, once a rounding step has run, which keeps all weights from before as exact.
     decided: the weights of a file that was made before, for steps that need photos when there are
-    none at hand.
+    none at hand. sensitivity: of each weight's rows, (o,), where steps are to follow it; it is that
+    of the graph as it is when grids are chosen.
     """
 
     graph: Graph
@@ -34,6 +35,7 @@ class Draft:
     statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict)
     photos: Sequence[np.ndarray] = ()
     decided: Mapping[str, QuantizedTensor] = field(default_factory=dict)
+    sensitivity: Mapping[str, np.ndarray] = field(default_factory=dict)
     grids: Mapping[str, Grid | str] = field(default_factory=dict)
     rounded: Mapping[str, QuantizedTensor] = field(default_factory=dict)
     exact: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -8,8 +8,7 @@ Both networks run side by side on all photos, a layer at a time, and give, at sa
 
 First the weights are refitted, W <- (W C + r W) (H + r)^-1 with the ridge r, so that the layer
 makes of x what it should make of x* (what rounding before it has moved is moved back). Then they
-are rounded: the error e of column j, over the pivot of the inverse's Cholesky factor U, is spread
-over the columns to come: W[:, k] -= e U[j, k] / U[j, j]. The bias takes what is left of the mean.
+are rounded, see columns.py. The bias takes what is left of the mean.
 
 Taking the means out matters: activations after ReLU are far from zero, so that with them the
 largest direction of H by far is the mean itself, which the bias corrects exactly anyway.
@@ -27,17 +26,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offcut.convert import forward
+from offcut.convert.columns import prices, round_columns
 from offcut.convert.draft import Draft
-from offcut.convert.grids import Grid
+from offcut.convert.replay import replay
 from offcut.convert.rounding import group_of, round_nearest, rounded_tensor
 from offcut.errors import ModelFormatError
 from offcut.graph import Node
 from offcut.quant import QuantizedTensor
 
-__all__ = ["Moments", "gptq", "refit", "round_columns"]
+__all__ = ["Moments", "Tuning", "gptq", "input_moments", "refit"]
 
 POSITIONS = 1024  # of each photo that a layer's moments are taken over
-BLOCK = 64  # columns that are rounded before the rest is updated
 Weights = Callable[[str], np.ndarray]
 
 
@@ -53,33 +52,37 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What `gptq` is called with."""
+    """How to refit and round.
 
-    ridge: float
-    damping: float
+    ridge: of the refit, and damping: of the rounding, in means of H's diagonal. rate: how much bits
+    count, see columns.py; 0 for not at all, 1 for what they are worth where steps are small.
+    """
+
+    ridge: float = 0.05
+    damping: float = 0.01
+    rate: float = 0.0
 
 
 def gptq(
     draft: Draft,
+    tuning: Tuning | None = None,
     *,
-    ridge: float = 0.05,
-    damping: float = 0.01,
     photos: int = 0,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Draft:
     """Round the weights that have grids, one convolution after another, on the draft's photos.
 
-    ridge: of the refit, and damping: of the rounding, in means of H's diagonal.
     photos: use so many of the draft's, evenly chosen; 0 for all. Raises ModelFormatError when
     there are none.
     """
     if draft.decided and not draft.photos:
-        return _replay(draft)
+        return replay(draft).note("round: by gptq, taken from the file made before")
     if not draft.photos:
         raise ModelFormatError(
             "round: gptq needs the calibration photos themselves", remedy="name their folder"
         )
     graph, inputs = draft.graph, _evenly(draft.photos, photos)
+    tuning = tuning or Tuning()
     floats = {name: array.astype(np.float32) for name, array in draft.weights.items()}
     rounded: dict[str, QuantizedTensor] = {}
     weights, stored = dict(draft.weights), dict(floats)
@@ -89,7 +92,7 @@ def gptq(
     for at, node in enumerate(graph.nodes):
         if node.op == "Conv" and node.inputs[1] in draft.grids:
             w, b = node.inputs[1:]
-            rounded[w], weights[b] = _round_layer(draft, node, exact, ours, Tuning(ridge, damping))
+            rounded[w], weights[b] = _round_layer(draft, node, exact, ours, tuning)
             stored |= {w: rounded[w].decode(), b: weights[b].astype(np.float32)}
         for values, known in ((exact, floats), (ours, stored)):
             for photo in values:
@@ -101,37 +104,12 @@ def gptq(
     draft = replace(draft, rounded=rounded, weights=weights, exact=draft.weights)
     return draft.note(
         f"round: {len(rounded)} weights by gptq on {len(inputs)} photos, "
-        f"ridge {ridge:g}, damping {damping:g}"
+        f"ridge {tuning.ridge:g}, damping {tuning.damping:g}, rate {tuning.rate:g}"
     )
 
 
 def _evenly(photos: Sequence[np.ndarray], wanted: int) -> Sequence[np.ndarray]:
     return photos[:: max(1, len(photos) // wanted)][:wanted] if wanted else photos
-
-
-def _replay(draft: Draft) -> Draft:
-    """Take the level numbers and biases from the file that was made before.
-
-    Raises ModelFormatError when that file's other parts are not what the draft leads to.
-    """
-    rounded, weights = dict(draft.rounded), dict(draft.weights)
-    for node in draft.graph.nodes:
-        if node.op != "Conv" or node.inputs[1] not in draft.grids:
-            continue
-        w, b = node.inputs[1:]
-        grid, tensor = draft.grids[w], draft.decided.get(w)
-        parts = {} if isinstance(grid, str) else grid.parts
-        if (
-            tensor is None
-            or b not in draft.decided
-            or tensor.scheme != (grid if isinstance(grid, str) else grid.scheme)
-            or any(not np.array_equal(tensor.parts[key], parts[key]) for key in parts)
-        ):
-            raise ModelFormatError(f"{w}: the file made before was rounded to another grid")
-        rounded[w] = tensor
-        weights[b] = draft.decided[b].decode().astype(np.float64)
-    draft = replace(draft, rounded=rounded, weights=weights, exact=draft.weights)
-    return draft.note(f"round: {len(rounded)} weights by gptq, taken from the file made before")
 
 
 def _round_layer(
@@ -151,6 +129,9 @@ def _round_layer(
     flat = w.reshape(len(w), -1)  # (o, k)
     fitted = refit(flat, moments, tuning.ridge)
     numbers = round_columns(fitted, grid, moments.h, tuning.damping)
+    if tuning.rate:
+        bits = tuning.rate * prices(numbers, len(grid.levels))
+        numbers = round_columns(fitted, grid, moments.h, tuning.damping, bits)
     tensor = grid.tensor(numbers, w.shape)
     decoded = tensor.decode().reshape(flat.shape).astype(np.float64)
     change = flat @ moments.mean_float - decoded @ moments.mean  # (o,)
@@ -192,28 +173,21 @@ def refit(w: np.ndarray, moments: Moments, ridge: float) -> np.ndarray:
     return np.linalg.solve((moments.h + r * eye).T, (w @ (moments.c + r * eye)).T).T
 
 
-def round_columns(w: np.ndarray, grid: Grid, h: np.ndarray, damping: float) -> np.ndarray:
-    """Return the level numbers (o, k) for w (o, k) with the centred second moments h (k, k).
-
-    Columns are taken in the order of falling variance: the last ones have nothing left to make up
-    for their errors.
-    """
-    order = np.argsort(-np.diag(h), kind="stable")
-    w, h = w[:, order].copy(), h[np.ix_(order, order)]
-    damped = h + (damping * float(np.trace(h)) / len(h) + 1e-12) * np.eye(len(h))
-    upper = np.linalg.cholesky(np.linalg.inv(damped)).T  # (k, k): inv = upper' upper
-    numbers = np.empty(w.shape, np.intp)
-    ordered = replace(grid, scale=grid.scale[:, order])
-    for first in range(0, w.shape[1], BLOCK):
-        block = slice(first, min(first + BLOCK, w.shape[1]))
-        errors = np.empty((len(w), block.stop - first))
-        for j in range(first, block.stop):
-            column = slice(j, j + 1)
-            numbers[:, column] = ordered.nearest(w[:, column], column)
-            error = (w[:, column] - ordered.values(numbers[:, column], column)) / upper[j, j]
-            w[:, j + 1 : block.stop] -= error * upper[j, j + 1 : block.stop]
-            errors[:, j - first] = error[:, 0]
-        w[:, block.stop :] -= errors @ upper[block, block.stop :]
-    back = np.empty(len(order), np.intp)
-    back[order] = np.arange(len(order))
-    return numbers[:, back]
+def input_moments(
+    draft: Draft, photos: Sequence[np.ndarray]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return H (k, k) and the mean (k,) of what each convolution sees in float32, by its weight."""
+    weights = {name: array.astype(np.float32) for name, array in draft.weights.items()}
+    last_uses, found = draft.graph.last_uses(), {}
+    values = [{draft.graph.inputs[0]: x} for x in photos]
+    for at, node in enumerate(draft.graph.nodes):
+        if node.op == "Conv" and group_of(node) == 1:
+            x, w = [photo[node.inputs[0]] for photo in values], node.inputs[1]
+            moments = _moments(node, x, x, weights[w].shape[2:])
+            found[w] = (moments.h, moments.mean)
+        for photo in values:
+            photo[node.name] = forward.step(node, photo, weights.__getitem__)
+            for name in node.inputs:
+                if last_uses.get(name) == at:
+                    photo.pop(name, None)
+    return found

@@ -6,6 +6,13 @@ How far a grid reaches ("range"):
     mse     of some smaller scales too, the one whose rounding errors have the least squares
 
 The scheme "step" has no reach: its steps are `width` times the root mean square of a row's weights.
+With the sensitivities s of the rows (sensitivity.py), they are width * sqrt(A * R), where
+
+    A = rms of the row / sqrt(mean of s * rms^2)    steps that follow the rows' size
+    R = 1 / sqrt(s + mean of s / 100)               steps with which each row does as much harm
+
+R alone is right where steps are small; but all rows of a weight share one table of frequencies,
+which suits A. The geometric mean does better than both.
 Small floats are exact products of small whole numbers and powers of two, and sums run in a fixed
 order, so that any machine chooses alike.
 """
@@ -26,6 +33,7 @@ RANGES = ("max", "mse")
 SHRINK = tuple(1 - i / 32 for i in range(16))  # candidates of "mse", of the largest scale
 CODES = np.arange(256, dtype=np.uint8)
 KMEANS_ROUNDS = 40
+TINY = 1e-12  # of a sensitivity, whose median is 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,18 @@ class Grid:
         return QuantizedTensor(self.scheme, shape, {"q": q, **self.parts})
 
 
-def choose_grid(w: np.ndarray, scheme: str, *, range: str = "max", width: float = 0.4) -> Grid:
+def choose_grid(
+    w: np.ndarray,
+    scheme: str,
+    *,
+    range: str = "max",
+    width: float = 0.4,
+    sensitivity: np.ndarray | None = None,
+) -> Grid:
     """Return the grid of a weight w, float64 (o, k), for a scheme with levels.
 
-    width: of a step, for the scheme "step". Raises ModelFormatError for a name that is not known.
+    width: of a step, for the scheme "step", and sensitivity (o,) of the rows. Raises
+    ModelFormatError for a name that is not known.
     """
     row = SCHEMES.get(scheme)
     if row is None or not row.levels or range not in RANGES:
@@ -70,7 +86,7 @@ def choose_grid(w: np.ndarray, scheme: str, *, range: str = "max", width: float 
     if not 0 < width < 100:
         raise ModelFormatError(f"grid: width is {width}, expected more than 0")
     if scheme == "step":
-        return _even_steps(w, row, width)
+        return _even_steps(w, row, width, sensitivity)
     levels, own = _levels(w, row)
     groups = _grouped(w, row)  # (o, groups, size), zero beyond the row's end
     reach = np.abs(groups).max(axis=2)  # (o, groups)
@@ -144,10 +160,14 @@ def _least_squares(
     return _stored(best, row, nearest=True)
 
 
-def _even_steps(w: np.ndarray, row: Scheme, width: float) -> Grid:
-    """Return the grid of steps `width` times each row's root mean square."""
+def _even_steps(w: np.ndarray, row: Scheme, width: float, sensitivity: np.ndarray | None) -> Grid:
+    """Return the grid of steps `width` times each row's root mean square, or by sensitivity."""
     levels, _ = _levels(w, row)
     rms = np.sqrt(np.square(w).mean(axis=1))[:, None]
+    if sensitivity is not None:
+        s = sensitivity[:, None]
+        a = rms / np.sqrt((s * np.square(rms)).mean() + TINY)
+        rms = np.sqrt(a / np.sqrt(s + s.mean() / 100 + TINY))
     wanted = np.maximum(rms * width, np.abs(w).max(axis=1)[:, None] / levels[-1])
     scale, parts = _stored(wanted, row, nearest=True)
     return Grid(row.name, levels, np.broadcast_to(scale, w.shape), parts, _lowest(row))

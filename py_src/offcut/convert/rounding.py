@@ -74,13 +74,18 @@ def calibrate_weights(
     scheme: str,
     range: str = "max",
     width: float = 0.4,
+    by: str = "rms",
     only: Sequence[str] = (),
 ) -> Draft:
     """Choose the scheme and the scales that each convolution's weights will be rounded to.
 
-    only: the nodes meant; all when empty. A later call replaces what an earlier one chose, which
-    is how layers get different precisions. Raises ModelFormatError for names that are not known.
+    by: what steps follow, see grids.py: "rms", the rows' root mean squares, or "sensitivity", the
+    draft's, too. only: the nodes meant; all when empty. A later call replaces what an earlier one
+    chose, which is how layers get different precisions. Raises ModelFormatError for names that are
+    not known.
     """
+    if by not in ("rms", "sensitivity"):
+        raise ModelFormatError(f"calibrate: by is {by!r}, known are rms, sensitivity")
     convolutions = [node for node in draft.graph.nodes if node.op == "Conv"]
     unknown = set(only) - {node.name for node in convolutions}
     if unknown:
@@ -93,11 +98,26 @@ def calibrate_weights(
             grids[node.inputs[1]] = scheme
         else:
             flat = w.reshape(len(w), -1)
-            grids[node.inputs[1]] = choose_grid(flat, scheme, range=range, width=width)
-    detail = f"steps of {width:g} rms" if scheme == "step" else f"range by {range}"
+            known = _sensitivity(draft, node) if by == "sensitivity" else None
+            grids[node.inputs[1]] = choose_grid(
+                flat, scheme, range=range, width=width, sensitivity=known
+            )
+    detail = f"steps of {width:g} by {by}" if scheme == "step" else f"range by {range}"
     return replace(draft, grids=grids).note(
         f"calibrate: {len(chosen)} weights to {scheme}, {detail}"
     )
+
+
+def _sensitivity(draft: Draft, node: Node) -> np.ndarray:
+    """Return the sensitivity (o,) of a convolution's rows."""
+    w = node.inputs[1]
+    row = draft.sensitivity.get(w)
+    if row is None or len(row) != len(draft.weights[w]):
+        raise ModelFormatError(
+            f"calibrate: the sensitivity of {w} is not known, or is another graph's",
+            remedy="measure it: offcut/train/sensitivity.py",
+        )
+    return row
 
 
 def round_weights(draft: Draft, *, method: str = "nearest") -> Draft:

@@ -26,8 +26,9 @@ from offcut.card import ModelCard
 from offcut.container import Model
 from offcut.convert.draft import Draft
 from offcut.convert.equalize import equalize
-from offcut.convert.gptq import gptq
+from offcut.convert.gptq import Tuning, gptq
 from offcut.convert.prune import prune_dead
+from offcut.convert.replay import trained
 from offcut.convert.rounding import (
     calibrate_weights,
     correct_bias,
@@ -50,12 +51,14 @@ def round_by(
     method: str = "nearest",
     ridge: float = 0.05,
     damping: float = 0.01,
+    rate: float = 0.0,
     photos: int = 0,
     report: Report = lambda done, of: None,
 ) -> Draft:
     """Round the weights that have grids. method: see rounding.py; "gptq" alone has the others."""
     if method == "gptq":
-        return gptq(draft, ridge=ridge, damping=damping, photos=photos, report=report)
+        tuning = Tuning(ridge, damping, rate)
+        return gptq(draft, tuning, photos=photos, report=report)
     return round_weights(draft, method=method)
 
 
@@ -65,6 +68,7 @@ STEPS: dict[str, Step] = {
     "equalize": equalize,
     "calibrate": calibrate_weights,
     "round": round_by,
+    "train": trained,
     "correct_bias": correct_bias,
     "store_biases": store_biases,
 }

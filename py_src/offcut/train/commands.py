@@ -6,7 +6,7 @@ train_file  prepare, train (or go on), and finish a model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +20,11 @@ from offcut.convert.commands import float_weights, quiet
 from offcut.convert.draft import Draft
 from offcut.convert.importer import import_file
 from offcut.convert.recipes import recipe as steps_for
+from offcut.convert.rounding import store_biases
+from offcut.convert.statistics import ChannelStatistics
 from offcut.convert.steps import finish, run_steps
 from offcut.errors import ModelFormatError
+from offcut.train import variants
 from offcut.train.data import Photos, whole
 from offcut.train.loop import Run, train
 from offcut.train.losses import targets
@@ -36,11 +39,15 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """photos: to train with; held: to measure on, none of them in photos; run: what is kept."""
+    """photos: to train with; held: to measure on, none of them in photos; run: what is kept.
+
+    card: where the files are that a card names, for a recipe that names one of its variants.
+    """
 
     photos: Sequence[Path]
     held: Sequence[Path]
     run: Path
+    card: Path = Path()
 
 
 def train_file(
@@ -58,6 +65,8 @@ def train_file(
     """
     torch.set_num_threads(1)  # so that the order of sums, and with it the result, is the same
     draft, card = _source(source, card)
+    if recipe.variant:
+        draft = variants.prepared(draft, card, recipe.variant, folders.card, folders.photos)
     pupil = prepare(draft, card, recipe, folders, report=report)
     run = Run(
         teacher=pupil.teacher,
@@ -66,9 +75,12 @@ def train_file(
         recipe=recipe,
         held=whole(folders.held, card.input),
         folder=folders.run,
+        others=_others(pupil, draft.statistics, card),
     )
     train(pupil.student, run, tell)
     made = finished(pupil)
+    if recipe.variant:
+        return variants.completed(replace(made, statistics=draft.statistics), card, recipe.variant)
     if made.rounded:  # trained weights make other values: backends need their ranges
         inputs = (x[None].numpy() for x in whole(folders.photos[:CALIBRATION], card.input))
         exact = {name: tensor.decode() for name, tensor in made.rounded.items()}
@@ -83,6 +95,10 @@ def prepare(
     """Return student and teacher; both are kept in the run's folder, and taken from there."""
     if (known := load(folders.run)) is not None:
         return known
+    if recipe.variant:
+        pupil = quantized(run_steps(draft, variants.rounding(card, recipe.variant), report))
+        save(pupil, folders.run, card)
+        return pupil
     inputs = whole(folders.photos[:CALIBRATION], card.input)
     draft = attach(draft, calibrate(draft, (x[None].numpy() for x in inputs)))
     if recipe.student is not None:
@@ -93,6 +109,16 @@ def prepare(
         pupil = quantized(run_steps(draft, steps_for(recipe.quantization), report))
     save(pupil, folders.run, card)
     return pupil
+
+
+def _others(pupil: Pupil, statistics: Mapping[str, ChannelStatistics], card: ModelCard) -> int:
+    """Return the bytes of a quantized student's file that are not levels; 0 for others."""
+    if not pupil.draft.rounded:
+        return 0
+    start = replace(pupil.draft, statistics=statistics)  # those that a run's folder does not keep
+    file = container.write(finish(store_biases(start), card))
+    with torch.no_grad():
+        return len(file) - round(float(pupil.student.coded_bytes()))
 
 
 def _source(path: Path, card: ModelCard | None) -> tuple[Draft, ModelCard]:

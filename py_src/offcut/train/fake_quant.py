@@ -8,6 +8,9 @@ arXiv 1308.3432); what follows for s, inside the clamp and beyond it,
 
 is that of learned step sizes (Esser et al. 2020, arXiv 1902.08153). Scales that the scheme stores
 as small floats are rounded to them on the way, straight through.
+
+A file codes each weight with as many bits as its level is rare. Between two levels that price is
+taken to rise evenly, so that there is a slope towards the levels that are used more often.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from offcut.errors import ModelFormatError
 from offcut.quant import SCHEMES, QuantizedTensor, small_floats
 
 __all__ = ["WeightQuantizer", "fake_quantize"]
+
+UNSEEN = 0.5  # times that a level is taken to occur besides those that were counted
 
 
 def straight_through(x: Tensor, y: Tensor) -> Tensor:
@@ -65,6 +70,18 @@ class WeightQuantizer(nn.Module):
         flat = w.reshape(len(w), -1)
         made = fake_quantize(flat, self.wide(flat.shape[1]), self.lowest, self.highest)
         return made.reshape(w.shape)
+
+    def bits(self, w: Tensor) -> Tensor:
+        """Return what the levels of the weight w take with an ideal code of their own, a scalar."""
+        flat = w.reshape(len(w), -1)
+        wide = self.wide(flat.shape[1]).detach()
+        x = (flat / wide).clamp(self.lowest, self.highest) - self.lowest
+        q = x.detach().round().long()
+        counts = torch.bincount(q.reshape(-1), minlength=self.highest - self.lowest + 1) + UNSEEN
+        price = counts.sum().log2() - counts.log2()  # bits, by level
+        low = x.detach().floor().long().clamp(max=len(price) - 2)
+        slope = price[low + 1] - price[low]
+        return straight_through((x * slope).sum(), price[q].sum())
 
     def wide(self, k: int) -> Tensor:
         """Return the scale of each weight, as stored, broadcasting over (o, k)."""

@@ -30,6 +30,7 @@ from offcut.train.recipe import Phase, Recipe
 
 __all__ = ["Run", "fidelity", "train"]
 
+QUIET = 0.01  # of the rate, for what is not quantized beside weights that are
 AVERAGE = 0.98  # of the average's weights that a step keeps, once there were enough steps
 Tell = Callable[[str], object]
 
@@ -44,6 +45,7 @@ class Run:
     recipe: Recipe
     held: Tensor
     folder: Path
+    others: int = 0  # bytes of the file that are not levels of weights
     every: int = 50  # steps between reports
 
 
@@ -52,7 +54,8 @@ def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[di
 
     Raises ModelFormatError when the folder holds another recipe's checkpoint.
     """
-    optimizer = torch.optim.Adam(_parameter_groups(student), lr=0.0, betas=(0.9, 0.98))
+    optimizer = torch.optim.Adam(student.parameters(), lr=0.0, betas=(0.9, 0.98))
+    units = _units(student, run.recipe.scales)
     run.folder.mkdir(parents=True, exist_ok=True)
     student.to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(student).requires_grad_(False)
@@ -65,8 +68,8 @@ def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[di
         began = time.monotonic()
         phase, at = run.recipe.phase_at(step)
         for group in optimizer.param_groups:
-            group["lr"] = phase.rate_at(at) * group["size"]
-        losses.append(_step(student, optimizer, run, phase, step))
+            group["lr"] = phase.rate_at(at)
+        losses.append(_step(student, optimizer, units, run, phase, step))
         _average(averaged, student, step)
         step += 1
         seconds += time.monotonic() - began
@@ -80,15 +83,30 @@ def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[di
     return history
 
 
-def _parameter_groups(student: Network) -> list[dict[str, Any]]:
-    """Return a group per tensor, with its root mean square as the unit of the learning rate.
+@torch.no_grad()
+def _units(student: Network, scales: float) -> list[Tensor]:
+    """Return the unit of the learning rate for each parameter, broadcasting over it.
 
-    Tensors of a trained network differ in size by orders of magnitude; Adam's steps do not.
+    Tensors of a trained network differ in size by orders of magnitude, and so do the rows of one;
+    Adam's steps do not. The unit is a tensor's root mean square; of a weight that is quantized, the
+    step of its row; of all else in a student that is quantized, QUIET of the root mean square.
     """
-    return [
-        {"params": [tensor], "size": float(tensor.detach().square().mean().sqrt()) or 1e-3}
-        for tensor in student.parameters()
-    ]
+    steps = {
+        name: row.wide(student.tensor(name)[0].numel())
+        for name, row in zip(student.quantized, student.quantizers, strict=True)
+    }
+    rest = QUIET if steps else 1.0
+    units = []
+    for name, tensor in zip(student.names, student.tensors, strict=True):
+        if name in steps:
+            units.append(steps[name].expand(len(tensor), tensor[0].numel()).reshape(tensor.shape))
+        else:
+            units.append(rest * _size(tensor))
+    return units + [scales * QUIET * _size(row) for row in student.quantizers.parameters()]
+
+
+def _size(tensor: Tensor) -> Tensor:
+    return tensor.square().mean().sqrt() or torch.tensor(1e-3)
 
 
 @torch.no_grad()
@@ -100,7 +118,12 @@ def _average(averaged: Network, student: Network, step: int) -> None:
 
 
 def _step(
-    student: Network, optimizer: torch.optim.Optimizer, run: Run, phase: Phase, step: int
+    student: Network,
+    optimizer: torch.optim.Optimizer,
+    units: list[Tensor],
+    run: Run,
+    phase: Phase,
+    step: int,
 ) -> float:
     x = run.photos.batch(step, phase.batch, phase.size)
     x = x.to(memory_format=torch.channels_last)
@@ -109,12 +132,27 @@ def _step(
             theirs = run.teacher(x, keep=run.what.names)
         ours = student(x, keep=run.what.names)
     loss = distance(ours, theirs, run.what, run.recipe.losses)
+    if run.recipe.bytes:
+        beyond = (student.coded_bytes() + run.others) / run.recipe.bytes - 1
+        loss = loss + run.recipe.losses.size * beyond.clamp(min=0)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(student.parameters(), run.recipe.clip)
     if torch.isfinite(norm):
-        optimizer.step()
+        _move(student, optimizer, units)
     return float(loss.detach())
+
+
+@torch.no_grad()
+def _move(student: Network, optimizer: torch.optim.Optimizer, units: list[Tensor]) -> None:
+    """Take the optimizer's step, each parameter in its own unit."""
+    rows = [
+        (tensor, tensor.clone(), unit)
+        for tensor, unit in zip(student.parameters(), units, strict=True)
+    ]
+    optimizer.step()
+    for tensor, before, unit in rows:
+        torch.lerp(before, tensor, unit.expand_as(tensor), out=tensor)
 
 
 def fidelity(student: Network, held: Tensor, truth: Tensor) -> tuple[float, float]:
@@ -144,8 +182,14 @@ def _report(
 ) -> dict[str, Any]:
     mae, iou = fidelity(student, run.held, truth)
     row = {"step": step, "seconds": seconds, "rate": rate, "loss": loss, "mae": mae, "iou": iou}
+    size = ""
+    if run.recipe.bytes:
+        with torch.no_grad():
+            row["bytes"] = round(float(student.coded_bytes()) + run.others)
+        size = f", {row['bytes']:,} bytes"
     shown = f"{loss:.5f}" if loss is not None else "-"
-    tell(f"[{step}/{run.recipe.steps}] {seconds:.0f} s, loss {shown}, mae {mae:.5f}, iou {iou:.4f}")
+    errors = f"mae {mae:.5f}, iou {iou:.4f}{size}"
+    tell(f"[{step}/{run.recipe.steps}] {seconds:.0f} s, loss {shown}, {errors}")
     return row
 
 

@@ -52,6 +52,17 @@ class Network(nn.Module):
         """Send weights through modules from now on, by name."""
         self.quantized, self.quantizers = tuple(quantizers), nn.ModuleList(quantizers.values())
 
+    def tensor(self, name: str) -> nn.Parameter:
+        """Return a weight, as it is before any quantizer."""
+        return self.tensors[self.names.index(name)]
+
+    def coded_bytes(self) -> Tensor:
+        """Return what the quantized weights' levels take in a file, about, with its derivative."""
+        values = dict(zip(self.names, self.tensors, strict=True))
+        rows = zip(self.quantized, self.quantizers, strict=True)
+        bits = [row.bits(values[name]) for name, row in rows]
+        return torch.stack(bits).sum() / 8
+
     def forward(self, x: Tensor, keep: Collection[str] = ()) -> dict[str, Tensor]:
         """Return the graph's outputs, and the values named in `keep`, for x (n, 3, h, w)."""
         graph, last = self.graph, self.graph.last_uses()

@@ -4,7 +4,8 @@
     seed = 0
     losses = { output = 1.0, sides = 0.5, features = 0.05 }
     student = { budget = 10e9, multiple = 8 }       # fewer channels, or:
-    quantization = { scheme = "step", width = 1.0, method = "gptq" }
+    quantization = { scheme = "step", width = 1.0, method = "gptq" }    # or:
+    variant = "small"                               # what the card's steps make of it
     phases = [
         { steps = 600, size = 192, batch = 4, rate = 5e-4, precision = "bfloat16" },
         { steps = 100, size = 320, batch = 2, rate = 1e-4, precision = "float32" },
@@ -49,11 +50,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Weights of the losses; see losses.py for what they are."""
+    """Weights of the losses; see losses.py for what they are.
+
+    size: of how far the file is beyond the bytes that the recipe allows, as a part of them.
+    """
 
     output: float = 1.0
     sides: float = 0.5
     features: float = 0.05
+    size: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,21 @@ class Slimming:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A run, as data; one of student and quantization says what is trained."""
+    """A run, as data; one of student, quantization and variant says what is trained.
+
+    bytes: of the file, beyond which its size is a loss; 0 for none. scales: part of the rate with
+    which a grid's scales learn; 0 keeps them as they are.
+    """
 
     phases: tuple[Phase, ...]
     losses: Losses = field(default_factory=Losses)
     student: Slimming | None = None
     quantization: Quantization | None = None
+    variant: str = ""
     seed: int = 0
     clip: float = 1.0  # largest norm of the gradient
+    bytes: float = 0.0
+    scales: float = 1.0
 
     @property
     def steps(self) -> int:
@@ -111,8 +123,11 @@ def from_document(document: Mapping[str, Any], where: str) -> Recipe:
             quantization=(
                 Quantization(**document["quantization"]) if "quantization" in document else None
             ),
+            variant=str(document.get("variant", "")),
             seed=int(document.get("seed", 0)),
             clip=float(document.get("clip", 1.0)),
+            bytes=float(document.get("bytes", 0.0)),
+            scales=float(document.get("scales", 1.0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFormatError(
@@ -127,6 +142,8 @@ def from_document(document: Mapping[str, Any], where: str) -> Recipe:
             raise ModelFormatError(
                 f"{where}: precision is {phase.precision!r}, one of {PRECISIONS}"
             )
-    if (recipe.student is None) == (recipe.quantization is None):
-        raise ModelFormatError(f"{where}: the training recipe needs a student or a quantization")
+    if [recipe.student is None, recipe.quantization is None, not recipe.variant].count(False) != 1:
+        raise ModelFormatError(
+            f"{where}: the training recipe needs one of student, quantization and variant"
+        )
     return recipe

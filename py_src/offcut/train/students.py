@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from offcut import container
@@ -34,7 +33,6 @@ from offcut.train.split import split_enlarged
 
 __all__ = ["Pupil", "finished", "load", "pruned", "quantized", "save"]
 
-INSIDE = 0.49  # of a step: how far from a level its latent weights may start
 Report = Callable[[int, int], None]
 
 
@@ -72,14 +70,14 @@ def pruned(
 def quantized(draft: Draft) -> Pupil:
     """Return a student that starts from what rounding made of the draft.
 
-    Its latent weights are the float ones, moved into the reach of the level that was chosen: so
-    those that rounding decided by a hair can be decided anew by little training.
+    Its latent weights are the levels that were chosen: each stays until training has moved it by
+    half a step. From the float weights instead, those near a middle would turn back at once, and
+    with them go what GPTQ's choices make up for in each other.
     """
     teacher = Network(draft.graph, draft.exact)
     quantizers = _quantizers(draft.rounded)
-    weights = dict(draft.weights)
-    for name, quantizer in quantizers.items():
-        weights[name] = _latent(draft.exact[name], draft, name, quantizer)
+    levels = {name: draft.rounded[name].decode() for name in quantizers}
+    weights = {**draft.weights, **levels}
     student = Network(draft.graph, weights)
     student.quantize(quantizers)
     return Pupil(student, teacher, draft)
@@ -91,15 +89,6 @@ def _quantizers(rounded: Mapping[str, QuantizedTensor]) -> dict[str, WeightQuant
         for name, tensor in rounded.items()
         if SCHEMES[tensor.scheme].levels
     }
-
-
-def _latent(w: np.ndarray, draft: Draft, name: str, quantizer: WeightQuantizer) -> np.ndarray:
-    """Return w, each weight within INSIDE of a step of its level."""
-    level = draft.rounded[name].decode().astype(np.float64)
-    with torch.no_grad():
-        flat = quantizer.wide(level[0].size).double().numpy()
-    reach = INSIDE * np.broadcast_to(flat, (len(w), level[0].size)).reshape(w.shape)
-    return np.clip(w, level - reach, level + reach)
 
 
 def finished(pupil: Pupil) -> Draft:
