@@ -26,6 +26,8 @@ import { Failure } from "./failure.js";
  * @typedef {object} Cutout What `remove` answers.
  * @property {Blob} png the result at full resolution
  * @property {Blob | null} preview a smaller one to show, null when `png` is small enough
+ * @property {Blob | null} photo what to compare with where the file as given will not do
+ * @property {string[]} notes what of the file is not in the cutout
  * @property {string} name
  * @property {number} width
  * @property {number} height

@@ -9,7 +9,7 @@ import { Failure } from "./failure.js";
  * @typedef {object} Photo
  * @property {File} file
  * @property {PhotoState} state
- * @property {string} before object URL of the photo as it was given
+ * @property {string} before object URL of the photo: as it was given, or as it was decoded
  * @property {string} after object URL of the cutout to show, "" until done
  * @property {string} download object URL of the PNG, "" until done
  * @property {Progress | null} progress
@@ -132,5 +132,9 @@ function finish(photo, cutout) {
   photo.state = "done";
   photo.cutout = cutout;
   photo.download = URL.createObjectURL(cutout.png);
+  if (cutout.photo) {
+    URL.revokeObjectURL(photo.before);
+    photo.before = URL.createObjectURL(cutout.photo);
+  }
   photo.after = cutout.preview ? URL.createObjectURL(cutout.preview) : photo.download;
 }

@@ -123,7 +123,11 @@ export function showPhoto(photo, waiting) {
   one("progress.busy-bar").setAttribute("value", String(fraction));
   one(".caption-name").textContent = photo.cutout?.name ?? photo.file.name;
   one(".caption-size").textContent = photo.cutout
-    ? `${photo.cutout.width} × ${photo.cutout.height} · ${kilobytes(photo.cutout.png.size)}`
+    ? [
+        `${photo.cutout.width} × ${photo.cutout.height}`,
+        kilobytes(photo.cutout.png.size),
+        ...photo.cutout.notes,
+      ].join(" · ")
     : kilobytes(photo.file.size);
   const link = /** @type {HTMLAnchorElement} */ (one(".download"));
   link.hidden = photo.state !== "done";

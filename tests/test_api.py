@@ -20,6 +20,7 @@ from offcut.errors import (
     UnknownModelError,
 )
 from tests import tiny
+from tests.corpus import unusual
 
 
 @pytest.fixture
@@ -156,3 +157,14 @@ def test_a_backend_that_is_not_there_is_refused(models: Path) -> None:
 def test_a_colour_that_is_none_is_refused(session: offcut.Session, colour: str) -> None:
     with pytest.raises(OffcutError, match="not a colour"):
         offcut.remove(tiny.photo(), session=session, background=colour)
+
+
+@pytest.mark.parametrize(
+    ("name", "image"), list(unusual.narrow()), ids=lambda value: str(value)[:9]
+)
+def test_I13_picture_of_any_shape_is_cut_out_at_its_size(
+    session: offcut.Session, name: str, image: Image.Image
+) -> None:
+    photo = np.asarray(image)
+
+    assert offcut.remove(photo, session=session).shape == (*photo.shape[:2], 4), name

@@ -14,6 +14,7 @@ from PIL import Image
 
 from offcut.cli import COMMANDS
 from tests import tiny
+from tests.corpus import unusual
 
 
 @pytest.fixture
@@ -199,3 +200,12 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 def test_serve_refuses_a_folder_that_is_not_there(folder: Path) -> None:
     done = offcut(folder, "serve", "nowhere", check=False)
     assert done.returncode == 1 and b"nowhere" in done.stderr
+
+
+def test_I9_remove_tells_what_of_the_file_is_not_in_the_cutout(folder: Path) -> None:
+    name, data, count = next(unusual.several())
+    (folder / name).write_bytes(data)
+
+    done = offcut(folder, "remove", name, *RED)
+
+    assert f"the first of {count} pictures" in done.stderr.decode()

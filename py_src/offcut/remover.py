@@ -13,7 +13,7 @@ from offcut import library
 from offcut.errors import ImageError
 from offcut.imaging import files, png
 from offcut.imaging.compose import Color, parse_color
-from offcut.imaging.profile import read_profile
+from offcut.imaging.profile import read_colours
 from offcut.pipeline import Options, Report, cut_out
 from offcut.session import Session, open_session
 
@@ -122,7 +122,7 @@ def _rgba(array: np.ndarray) -> np.ndarray:
 def _like(data: Any, pixels: np.ndarray) -> Any:
     """Return the result as the kind of thing that `data` is."""
     if isinstance(data, bytes | bytearray | memoryview):
-        return png.encode(pixels, profile=read_profile(bytes(data)))
+        return png.encode(pixels, colours=read_colours(bytes(data)))
     if isinstance(data, np.ndarray):
         return pixels
     from PIL import Image

@@ -13,6 +13,7 @@ from offcut import serve
 from offcut_build.browser import BROWSERS, find
 from tests.browser.app import BOOT_SECONDS, App
 from tests.browser.drivers import ENGINES, Chromium, open_firefox, open_webkit
+from tests.browser.python_page import PythonPage, python_page
 from tests.browser.scenario import Driver
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,15 @@ def app(warm_page: App) -> Iterator[App]:
     """The warm page without photos."""
     warm_page.start_over()
     yield warm_page
+
+
+@pytest.fixture(scope="session")
+def python(
+    chromium: Browser, dist: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PythonPage]:
+    """A page that runs Python."""
+    with python_page(chromium, dist, tmp_path_factory.mktemp("python") / "dist") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

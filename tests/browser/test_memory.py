@@ -6,15 +6,13 @@ The default run does a dozen photos; `python3 build.py test -- -m soak` does two
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
-from offcut import serve
-from tests.browser.test_conformance import PAGES, RUN
+from tests.browser.python_page import PythonPage, python_page
 from tests.record import record
 
 WARM_UP = 4  # photos after which nothing may grow
@@ -46,28 +44,24 @@ sizes
 @pytest.fixture(scope="module")
 def python(
     chromium: Browser, dist: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Page]:
-    folder = tmp_path_factory.mktemp("memory") / "dist"
-    shutil.copytree(dist, folder)
-    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
-    with serve.start(folder) as server:
-        context = chromium.new_context()
-        page = context.new_page()
-        page.goto(f"{server.url}/python.html")
-        yield page
-        context.close()
+) -> Iterator[PythonPage]:
+    """One of its own: what other tests did to a heap would hide that it grows."""
+    with python_page(chromium, dist, tmp_path_factory.mktemp("memory") / "dist") as opened:
+        yield opened
 
 
-def measure(python: Page, samples: Path, count: int) -> list[list[int]]:
+def measure(python: PythonPage, samples: Path, count: int) -> list[list[int]]:
     """Return bytes of Python's heap and the number of proxies after each of `count` photos."""
     files = sorted(samples.glob("*.jpg"))
     photos = [base64.b64encode(file.read_bytes()).decode() for file in files]
-    return list(python.evaluate(RUN, [{}, f"PHOTOS = {photos!r}\nCOUNT = {count}\n{SOURCE}"]))
+    sizes = python.run(f"PHOTOS = {photos!r}\nCOUNT = {count}\n{SOURCE}")
+    assert isinstance(sizes, list)
+    return sizes
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.soak)])
 def test_M5_M6_photos_leave_heap_and_proxies_as_they_were(
-    python: Page, samples: Path, count: int
+    python: PythonPage, samples: Path, count: int
 ) -> None:
     sizes = measure(python, samples, count)
 

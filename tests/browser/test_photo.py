@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 import offcut
-from offcut.imaging.profile import exchanged_profile
 from tests.browser.app import App, encoded, png
+from tests.corpus import ladders, png_suite, unusual
+from tests.exchanged import exchanged_profile
 
 # Alpha of the page and of CPython on the same pixels: u8 arithmetic may round differently by one.
 ALPHA_ROUNDING = 1
@@ -125,6 +126,45 @@ def test_I7_colours_keep_their_numbers_and_their_profile(
     assert np.array_equal(download.pixels[opaque], cat[opaque])
     with Image.open(io.BytesIO(download.data)) as image:
         assert image.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "count"), list(unusual.several())[:5], ids=lambda value: str(value)[:15]
+)
+def test_I9_page_tells_that_it_took_the_first_picture(
+    app: App, name: str, data: bytes, count: int
+) -> None:
+    app.cut_out((name, data))
+
+    assert f"the first of {count} pictures" in app.text(".caption-size")
+
+
+@pytest.mark.parametrize("form", ["TIFF", "WEBP"])
+def test_I5_I8_photo_beside_the_cutout_is_shown_as_it_was_decoded(app: App, form: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = encoded(ladders.picture(), form, exif=exif)  # no engine shows one, few turn the other
+
+    assert app.cut_out((f"turned.{form.lower()}", photo)).pixels.shape == (50, 40, 4)
+
+    shown = "() => { const i = document.querySelector('img.before');"
+    shown += " return i.complete && !i.hidden && [i.naturalWidth, i.naturalHeight].join() }"
+    app.wait_until(lambda: app.evaluate(shown) == "40,50", "the photo is shown upright", 10)
+
+
+def test_I8_page_tells_that_deeper_levels_became_eight_bits(app: App) -> None:
+    deep = png_suite.Png(png_suite.COLOUR, 16, (33, 17))
+
+    app.cut_out((deep.name, png_suite.encode(deep)))
+
+    assert "16 bits became 8" in app.text(".caption-size")
+
+
+@pytest.mark.parametrize("size", [(unusual.LONG, 1), (1, unusual.LONG), (97, 1)])
+def test_I13_narrow_photo_is_cut_out_at_its_size(app: App, size: tuple[int, int]) -> None:
+    photo = encoded(ladders.picture().resize(size), "PNG")
+
+    assert app.cut_out(("narrow.png", photo)).pixels.shape == (size[1], size[0], 4)
 
 
 def test_result_carries_nothing_of_the_file_but_its_pixels(app: App, cat: np.ndarray) -> None:

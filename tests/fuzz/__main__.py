@@ -12,7 +12,7 @@ from typing import Any
 import atheris
 
 FINDINGS = Path(__file__).parent / "findings"
-LIMITS = ["-timeout=5", "-rss_limit_mb=1024", "-malloc_limit_mb=512", "-print_final_stats=1"]
+LIMITS = ["-timeout=60", "-rss_limit_mb=1024", "-malloc_limit_mb=512", "-print_final_stats=1"]
 MOST_BYTES = 8192
 
 

@@ -12,9 +12,11 @@ from PIL import Image, ImageCms
 
 import offcut
 from offcut.imaging import png
-from offcut.imaging.profile import exchanged_profile, read_profile
+from offcut.imaging.profile import read_colours, read_profile
 from offcut.session import open_session
 from tests import tiny
+from tests.corpus.png_suite import chunk
+from tests.exchanged import exchanged_profile
 
 PROFILE = exchanged_profile()
 
@@ -26,7 +28,7 @@ def photo(form: str, profile: bytes | None = PROFILE, mode: str = "RGB") -> byte
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_I7_a_profile_is_found(form: str) -> None:
     assert read_profile(photo(form)) == PROFILE
     assert read_profile(photo(form, None)) == b""
@@ -56,24 +58,49 @@ def test_I7_a_damaged_profile_is_none(form: str) -> None:
 
 
 def test_I7_a_profile_that_unpacks_to_too_much_is_none() -> None:
-    bomb = png.encode(np.zeros((1, 1, 3), np.uint8), profile=bytes(64 << 20))
+    bomb = png.encode(np.zeros((1, 1, 3), np.uint8), colours=png.profile_chunk(bytes(64 << 20)))
     assert len(bomb) < 100_000
     assert read_profile(bomb) == b""
 
 
 def test_I7_a_png_carries_the_profile_and_the_same_pixels() -> None:
     pixels = tiny.photo()
-    with Image.open(io.BytesIO(png.encode(pixels, profile=PROFILE))) as image:
+    with Image.open(io.BytesIO(png.encode(pixels, colours=png.profile_chunk(PROFILE)))) as image:
         assert image.info["icc_profile"] == PROFILE
         assert np.array_equal(np.asarray(image), pixels)
 
 
 def test_I7_a_profile_takes_the_place_of_another() -> None:
     pixels = tiny.photo()
-    other = png.encode(pixels, profile=PROFILE[:-4] + b"abcd")
-    with Image.open(io.BytesIO(png.with_profile(other, PROFILE))) as image:
+    other = png.encode(pixels, colours=png.profile_chunk(PROFILE[:-4] + b"abcd"))
+    with Image.open(io.BytesIO(png.with_colours(other, png.profile_chunk(PROFILE)))) as image:
         assert image.info["icc_profile"] == PROFILE
         assert np.array_equal(np.asarray(image), pixels)
+
+
+GAMMA = chunk(b"gAMA", (45455).to_bytes(4, "big"))
+PRIMARIES = chunk(b"cHRM", bytes(32))
+HDR = chunk(b"cICP", bytes([9, 16, 0, 1]))
+SRGB = chunk(b"sRGB", b"\0")
+ICC = png.profile_chunk(PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("inside", "kept"),
+    [
+        (GAMMA + PRIMARIES, GAMMA + PRIMARIES),
+        (PRIMARIES + GAMMA, GAMMA + PRIMARIES),
+        (GAMMA, GAMMA),
+        (SRGB + GAMMA + PRIMARIES, b""),
+        (ICC + GAMMA, ICC),
+        (ICC + HDR, HDR),
+        (SRGB + HDR, HDR),
+        (chunk(b"gAMA", b"short"), b""),
+    ],
+)
+def test_I7_what_a_png_says_of_its_colours_is_kept(inside: bytes, kept: bytes) -> None:
+    data = png.encode(tiny.photo())
+    assert read_colours(data[:33] + inside + data[33:]) == kept
 
 
 def test_I7_the_cutout_keeps_the_profile_and_a_mask_has_none() -> None:

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offcut.cli.choices import add_choices, opened
-from offcut.cli.terminal import STANDARD, complain, read, tell, write
+from offcut.cli.terminal import STANDARD, complain, mention, read, tell, write
 from offcut.errors import ImageError, OffcutError
 from offcut.imaging import files, png
 from offcut.imaging.compose import parse_color
-from offcut.imaging.profile import read_profile
+from offcut.imaging.contents import read_notes
+from offcut.imaging.profile import read_colours
 from offcut.pipeline import Options, cut_out
 
 __all__ = ["arguments", "run"]
@@ -45,9 +46,12 @@ def run(options: argparse.Namespace) -> int:
             tell(f"[{at + 1}/{len(jobs)}] {source}")
             try:
                 data = sys.stdin.buffer.read() if source == STANDARD else read(Path(source))
-                pixels = files.decode(data, "standard input" if source == STANDARD else source)
+                name = "standard input" if source == STANDARD else source
+                pixels = files.decode(data, name)
+                for note in read_notes(data, name):
+                    mention(f"{name}: {note}")
                 cutout = asyncio.run(cut_out(pixels, session))
-                result = png.encode(cutout.compose(wanted), profile=read_profile(data))
+                result = png.encode(cutout.compose(wanted), colours=read_colours(data))
                 write(target, result)
             except OffcutError as error:
                 complain(error)

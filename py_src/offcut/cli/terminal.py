@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offcut.errors import ImageError, OffcutError
 
-__all__ = ["STANDARD", "complain", "read", "tell", "write"]
+__all__ = ["STANDARD", "complain", "mention", "read", "tell", "write"]
 
 STANDARD = "-"  # standard input or output
 
@@ -39,6 +39,11 @@ def complain(error: OffcutError) -> None:
     print(f"offcut: error: {error}", file=sys.stderr)
     if error.remedy:
         print(f"  remedy: {error.remedy}", file=sys.stderr)
+
+
+def mention(text: str) -> None:
+    """Say what the user should know of a result, watched or not."""
+    print(f"offcut: {text}", file=sys.stderr)
 
 
 def tell(text: str) -> None:

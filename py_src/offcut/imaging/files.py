@@ -51,10 +51,11 @@ def decode(data: bytes, name: str) -> np.ndarray:
             warnings.simplefilter("ignore")  # about metadata, and of sizes that are checked here
             image = pil.open(io.BytesIO(data), formats=formats())
             check_size(image.size, name)
+            _forget_unofficial_turns(image)
             if header.kind == "PNG":
                 _mend_transparency(image, depth=data[24])
             return from_pil(image)
-    except pil.UnidentifiedImageError as error:
+    except (pil.UnidentifiedImageError, ImportError) as error:
         raise ImageError(
             f"{name} is {header.kind}, which cannot be read here, or is damaged",
             remedy="save it as JPEG or PNG",
@@ -65,9 +66,21 @@ def decode(data: bytes, name: str) -> np.ndarray:
             remedy="make it smaller, then try again",
         ) from error
     except DAMAGE as error:
+        if header.kind in ("BMP", "TIFF"):  # of which there are more kinds than Pillow reads
+            raise ImageError(
+                f"{name} is a kind of {header.kind} that cannot be read here, or damaged: {error}",
+                remedy="save it as JPEG or PNG",
+            ) from error
         raise ImageError(
             f"{name} is damaged: {error}", remedy="copy or download it again"
         ) from error
+
+
+def _forget_unofficial_turns(image: Image) -> None:
+    """Leave EXIF alone to turn a photo, as browsers do: not XMP, nor text in a PNG."""
+    image.load()  # some of it may stand behind the pixels
+    for place in ("xmp", "XML:com.adobe.xmp", "Raw profile type exif"):
+        image.info.pop(place, None)
 
 
 def _mend_transparency(image: Image, *, depth: int) -> None:
@@ -93,14 +106,15 @@ def _in_eight_bits(image: Image) -> Image:
     """Return a grey image of 16 or 32 bits in 8; Pillow itself would clip at 255."""
     from PIL import Image as pil
 
-    values = np.asarray(image).astype(np.float32)  # (H, W)
-    highest = float(values.max(initial=0.0))
-    # Only 16 bits have one meaning; 32 are taken to be 0..1, 0..255 or 0..65535.
-    top = 65535.0 if image.mode.startswith("I;16") or highest > 255 else 255.0
-    if image.mode == "F" and highest <= 1:
-        top = 1.0
-    levels = np.clip(np.nan_to_num(values) * np.float32(255 / top), 0, 255)
-    grey = pil.fromarray(np.rint(levels).astype(np.uint8), "L")
+    values = np.asarray(image)  # (H, W)
+    if image.mode.startswith("I;16"):
+        levels = values >> 8  # as Pillow and browsers do with colours
+    else:  # may mean 0..1, 0..255 or 0..65535
+        highest = float(values.max(initial=0))
+        top = 65535.0 if highest > 255 else 1.0 if image.mode == "F" and highest <= 1 else 255.0
+        scaled = np.nan_to_num(values.astype(np.float32)) * np.float32(255 / top)
+        levels = np.rint(np.clip(scaled, 0, 255))
+    grey = pil.fromarray(levels.astype(np.uint8), "L")
     clear = image.info.get("transparency")
     if not isinstance(clear, int):
         return grey

@@ -1,6 +1,6 @@
-"""A PNG encoder: rows filtered in numpy, deflated by zlib. No metadata but a profile is written.
+"""A PNG encoder: rows filtered in numpy, deflated by zlib. No metadata but on colours is written.
 
-    signature, IHDR (size, 8 bits, colour type), iCCP, IDAT..., IEND
+    signature, IHDR (size, 8 bits, colour type), colour chunks, IDAT..., IEND
     a chunk is length, type, data, CRC
 
 A row is stored as the difference to the row above or to the pixel at the left: the one whose
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["deflated", "encode", "with_profile", "wrap"]
+__all__ = ["deflated", "encode", "profile_chunk", "with_colours", "wrap"]
 
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> grey, RGB, RGBA
 COLOUR_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"iCCP", b"sRGB")
@@ -28,12 +28,12 @@ CHUNK = 1 << 20  # bytes of an IDAT chunk
 JUDGED = 5  # every fifth byte: neither 3 nor 4 channels share it
 
 
-def encode(pixels: np.ndarray, *, profile: bytes = b"") -> bytes:
+def encode(pixels: np.ndarray, *, colours: bytes = b"") -> bytes:
     """Return the PNG of u8 pixels (H, W), (H, W, 3) or (H, W, 4); alpha is straight.
 
-    profile: the ICC profile of RGB pixels, b"" for none; grey ones are written without.
+    colours: chunks that say what RGB numbers mean, b"" for sRGB; grey ones are written without.
     """
-    return wrap(b"".join(part for _, part in deflated(pixels)), pixels.shape, profile=profile)
+    return wrap(b"".join(part for _, part in deflated(pixels)), pixels.shape, colours=colours)
 
 
 def deflated(pixels: np.ndarray) -> Iterator[tuple[int, bytes]]:
@@ -72,14 +72,14 @@ def _cost(rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(some, -some).sum(axis=1, dtype=np.uint32))
 
 
-def wrap(deflated: bytes, shape: tuple[int, ...], *, profile: bytes = b"") -> bytes:
+def wrap(deflated: bytes, shape: tuple[int, ...], *, colours: bytes = b"") -> bytes:
     """Return the PNG file around a zlib stream of filtered rows; shape: of the pixels."""
     height, width = shape[:2]
     colour = COLOUR_TYPES[shape[2] if len(shape) == 3 else 1]
     parts: list[bytes | memoryview] = [b"\x89PNG\r\n\x1a\n"]
     parts += _chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, colour, 0, 0, 0))
-    if profile and colour != COLOUR_TYPES[1]:
-        parts += _profile_chunk(profile)
+    if colour != COLOUR_TYPES[1]:
+        parts.append(colours)
     view = memoryview(deflated)
     for at in range(0, len(deflated), CHUNK):
         parts += _chunk(b"IDAT", view[at : at + CHUNK])
@@ -87,9 +87,9 @@ def wrap(deflated: bytes, shape: tuple[int, ...], *, profile: bytes = b"") -> by
     return b"".join(parts)
 
 
-def with_profile(file: bytes, profile: bytes) -> bytes:
-    """Return a PNG file that says of its colours what `profile` says, and nothing else."""
-    parts: list[bytes | memoryview] = [file[:HEAD], *_profile_chunk(profile)]
+def with_colours(file: bytes, colours: bytes) -> bytes:
+    """Return a PNG file that says of its colours what these chunks say, and nothing else."""
+    parts: list[bytes | memoryview] = [file[:HEAD], colours]
     at, view = HEAD, memoryview(file)
     while at < len(file):
         length, kind = struct.unpack_from(">I4s", file, at)
@@ -99,8 +99,9 @@ def with_profile(file: bytes, profile: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _profile_chunk(profile: bytes) -> list[bytes | memoryview]:
-    return _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile, 9))
+def profile_chunk(profile: bytes) -> bytes:
+    """Return the chunk that holds an ICC profile."""
+    return b"".join(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile, 9)))
 
 
 def _chunk(kind: bytes, data: bytes | memoryview) -> list[bytes | memoryview]:

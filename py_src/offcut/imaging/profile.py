@@ -1,11 +1,13 @@
-"""The ICC colour profile of a photo: read from its file, to be written with its cutout.
+"""What a photo's numbers mean in colours: read from its file, to be written with its cutout.
 
-Pixels keep their numbers, so the cutout needs the profile that says what the numbers mean. Nothing
-here looks at more of a profile than its header; no colours are converted.
+Pixels keep their numbers, so the cutout needs the ICC profile, or what a PNG has in its place, that
+says what the numbers mean. Nothing here looks at more of a profile than its header; no colours are
+converted.
 
     JPEG    APP2 segments "ICC_PROFILE\\0", number, count, piece
-    PNG     chunk iCCP: name, 0, 0, zlib stream
+    PNG     chunk iCCP: name, 0, 0, zlib stream; or cICP, or gAMA and cHRM
     WebP    chunk ICCP of the RIFF container
+    AVIF    box colr of type "prof"
 
 Source: ICC.1:2022 (header, section 7.2; embedding, annex B), PNG and WebP specifications.
 """
@@ -13,21 +15,42 @@ Source: ICC.1:2022 (header, section 7.2; embedding, annex B), PNG and WebP speci
 from __future__ import annotations
 
 import zlib
-from struct import error, pack, unpack_from
+from collections.abc import Iterator
+from struct import error, unpack_from
 
+from offcut.imaging.png import profile_chunk
 from offcut.imaging.sniff import jpeg_segments
 
-__all__ = ["MOST_BYTES", "exchanged_profile", "read_profile"]
+__all__ = ["MOST_BYTES", "read_colours", "read_profile"]
 
 MOST_BYTES = 4 << 20  # larger ones are not profiles of photos
 APP2 = 0xE2
 LABEL = b"ICC_PROFILE\0"
 RGB = b"RGB "  # the data colour space of a profile, at its byte 16; results are RGB only
 SIGNATURE = b"acsp"  # at byte 36 of every profile
+SIZES = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}  # bytes of PNG's own colour chunks
+
+
+def read_colours(data: bytes) -> bytes:
+    """Return the PNG chunks that say of a cutout's colours what the file says; b"" means sRGB.
+
+    data: the file. Of several the one counts that the PNG specification prefers (section 4.3).
+    """
+    own = {}
+    if data.startswith(b"\x89PNG"):
+        own = {
+            kind: chunk for kind, chunk in _chunks(data) if len(chunk) == SIZES.get(kind, -13) + 12
+        }
+    profile = b"" if b"cICP" in own else read_profile(data)
+    if profile:
+        return profile_chunk(profile)
+    if b"sRGB" in own and b"cICP" not in own:
+        return b""
+    return own.get(b"cICP") or own.get(b"gAMA", b"") + own.get(b"cHRM", b"")
 
 
 def read_profile(data: bytes) -> bytes:
-    """Return the RGB profile inside a JPEG, PNG or WebP file, b"" when there is none that is whole.
+    """Return the RGB profile inside a JPEG, PNG, WebP or AVIF, b"" if none is whole.
 
     data: the file. A damaged profile is no reason to refuse a photo, so nothing is raised.
     """
@@ -38,6 +61,8 @@ def read_profile(data: bytes) -> bytes:
             profile = _from_png(data)
         elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
             profile = _from_webp(data)
+        elif data[4:8] == b"ftyp":
+            profile = _from_heif(data)
         else:
             return b""
     except (error, IndexError, ValueError, zlib.error):
@@ -67,15 +92,26 @@ def _from_jpeg(data: bytes) -> bytes:
 
 
 def _from_png(data: bytes) -> bytes:
-    at = 8
-    while data[at + 4 : at + 8] not in (b"IDAT", b"IEND", b""):
-        length, kind = unpack_from(">I4s", data, at)
+    for kind, chunk in _chunks(data):
         if kind == b"iCCP":
-            body = data[at + 8 : at + 8 + length]
+            body = chunk[8:-4]
             stream = zlib.decompressobj()
             return stream.decompress(body[body.index(b"\0") + 2 :], MOST_BYTES + 1)
-        at += 12 + length
     return b""
+
+
+def _from_heif(data: bytes) -> bytes:
+    at = data.find(b"colrprof")
+    return data[at + 8 : at - 4 + unpack_from(">I", data, at - 4)[0]] if at > 0 else b""
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and bytes of each chunk of a PNG before its pixels."""
+    at = 8
+    while data[at + 4 : at + 8] not in (b"IDAT", b"IEND") and at + 12 <= len(data):
+        length, kind = unpack_from(">I4s", data, at)
+        yield kind, data[at : at + 12 + length]
+        at += 12 + length
 
 
 def _from_webp(data: bytes) -> bytes:
@@ -86,39 +122,3 @@ def _from_webp(data: bytes) -> bytes:
             return data[at + 8 : at + 8 + length]
         at += 8 + length + length % 2
     return b""
-
-
-def exchanged_profile() -> bytes:
-    """Return a profile like sRGB's with red and blue exchanged: whoever applies it is found out.
-
-    A matrix profile of version 2 with a plain gamma of 2.2 (ICC.1:2001-04, section 6.3.1.2).
-    """
-
-    def xyz(x: float, y: float, z: float) -> bytes:
-        return b"XYZ \0\0\0\0" + pack(">3i", *(round(value * 65536) for value in (x, y, z)))
-
-    red, green = xyz(0.4361, 0.2225, 0.0139), xyz(0.3851, 0.7169, 0.0971)
-    blue = xyz(0.1431, 0.0606, 0.7141)
-    curve = b"curv\0\0\0\0" + pack(">IHH", 1, round(2.2 * 256), 0)
-    text = b"desc\0\0\0\0" + pack(">I", 8) + b"swapped\0" + bytes(78)
-    tags = {
-        b"desc": text.ljust(-(-len(text) // 4) * 4, b"\0"),
-        b"cprt": b"text\0\0\0\0none\0\0\0\0",
-        b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        b"rXYZ": blue,
-        b"gXYZ": green,
-        b"bXYZ": red,
-        b"rTRC": curve,
-        b"gTRC": curve,
-        b"bTRC": curve,
-    }
-    table, body = pack(">I", len(tags)), b""
-    at = 128 + 4 + 12 * len(tags)
-    for name, value in tags.items():
-        table += name + pack(">2I", at + len(body), len(value))
-        body += value
-    size = at + len(body)
-    head = pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02100000, b"mntr", RGB, b"XYZ ")
-    head += pack(">6H", 2026, 1, 1, 0, 0, 0) + SIGNATURE
-    head = head.ljust(68, b"\0") + pack(">3i", 63190, 65536, 54061)  # the D50 white point
-    return head.ljust(128, b"\0") + table + body

@@ -176,8 +176,10 @@ def _largest_extent(data: bytes) -> tuple[int, int] | None:
 def _bmp(data: bytes) -> Header:
     if unpack_from("<I", data, 14)[0] == 12:
         return Header("BMP", unpack_from("<HH", data, 18))
-    width, height = unpack_from("<ii", data, 18)  # a negative height means rows from the top
-    return Header("BMP", (width, abs(height)))
+    width, height, _, bits, compression = unpack_from("<iiHHI", data, 18)
+    # A negative height means rows from the top. Run lengths may leave pixels out.
+    transparent = bits in (16, 32) or compression != 0
+    return Header("BMP", (width, abs(height)), transparent)
 
 
 def _check_png(data: bytes, name: str) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 from pyodide.ffi import JsException, to_js
 
 from offcut.imaging import png
-from offcut.imaging.profile import exchanged_profile
 from offcut.imaging.sniff import check_size
 
 __all__ = ["is_exact", "keeps_numbers", "read_pixels", "shrink", "to_blob"]
@@ -68,21 +67,22 @@ def is_exact() -> bool:
     return bool(np.array_equal(noise, back))
 
 
-async def keeps_numbers() -> bool:
-    """Tell whether this browser can decode a photo without converting its colours.
+async def keeps_numbers(colours: bytes) -> bool:
+    """Tell whether this browser decodes photos with these colour chunks without converting them.
 
-    It is asked to, on a pixel with a profile whose red and blue are exchanged.
+    It is asked to, on every level of each channel.
     """
-    pixel = np.array([[[200, 100, 50, 255]]], np.uint8)
-    photo = to_blob(png.encode(pixel, profile=exchanged_profile()), "image/png")
+    ramp = np.arange(256, dtype=np.uint8)
+    levels = np.stack([ramp, ramp[::-1], np.roll(ramp, 77), np.full_like(ramp, 255)], axis=1)
+    photo = to_blob(png.encode(levels[None], colours=colours), "image/png")  # (1, 256, 4)
     got = await read_pixels(photo, "the colour test", raw=True)
-    return got is not None and np.array_equal(got, pixel)
+    return got is not None and np.array_equal(got, levels[None])
 
 
-async def shrink(pixels: np.ndarray, limit: int, profile: bytes = b"") -> Any:
+async def shrink(pixels: np.ndarray, limit: int, colours: bytes = b"") -> Any:
     """Return a Blob that shows u8 RGBA (H, W, 4) with at most `limit` pixels.
 
-    profile: what their numbers mean; b"" is sRGB.
+    colours: the chunks that say what their numbers mean; b"" is sRGB.
 
     It is for the eye only: a canvas rounds colours under partial alpha. As PNG, which browsers
     encode here in a fifth of the time that WebP takes.
@@ -98,10 +98,10 @@ async def shrink(pixels: np.ndarray, limit: int, profile: bytes = b"") -> Any:
     finally:
         bitmap.close()
     blob = await context.canvas.convertToBlob()
-    if not profile:
+    if not colours:
         return blob
     file = (await blob.arrayBuffer()).to_bytes()
-    return to_blob(png.with_profile(file, profile), "image/png")
+    return to_blob(png.with_colours(file, colours), "image/png")
 
 
 def to_blob(data: bytes, kind: str) -> Any:

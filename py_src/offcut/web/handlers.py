@@ -210,8 +210,9 @@ async def info(service: Service, params: Mapping[str, Any], report: Report) -> A
 async def remove(service: Service, params: Mapping[str, Any], report: Report) -> Any:
     """Cut the subject out of a photo. params: file, a Blob; name, of the file.
 
-    Returns png and preview (a smaller picture, or None), both Blobs; name, width, height, and
-    milliseconds per stage.
+    Returns png and preview (a smaller picture, or None), both Blobs; photo, a Blob to compare with
+    where the file itself will not do, or None; notes, what of the file is not in the cutout; name,
+    width, height, and milliseconds per stage.
     """
     from offcut.web import removal
 

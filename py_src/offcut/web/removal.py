@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from offcut.imaging.contents import notes
 from offcut.pipeline import Options, Report, cut_out
 from offcut.session import Session
 from offcut.web import canvas
@@ -23,16 +24,18 @@ async def remove(
     """Return what the page's request `remove` answers. file: a Blob; name: of the file."""
     begin = time.perf_counter()
     await report("decode", 0, 1)
-    image, profile = await photos.decode(file, name, load_package)
+    photo = await photos.decode(file, name, load_package)
     decoded = time.perf_counter()
-    cutout = await cut_out(image, session, report)
+    cutout = await cut_out(photo.pixels, session, report)
     await report("compose", 0, 1)
     result = cutout.compose(Options())  # u8 (H, W, 4)
     composed = time.perf_counter()
     await report("encode", 0, 1)
-    picture = await photos.encode(result, profile, report)
+    picture = await photos.encode(result, photo.colours, report)
     spent = {"decode": (decoded - begin) * 1e3} | cutout.milliseconds
     return picture | {
+        "photo": await photos.picture_to_compare(photo),
+        "notes": notes(photo.contents),
         "name": photos.name_of_result(name),
         "width": result.shape[1],
         "height": result.shape[0],

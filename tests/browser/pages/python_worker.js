@@ -7,7 +7,8 @@ const booted = bootPython(new URL("./", import.meta.url), () => {});
 
 scope.onmessage = async (/** @type {MessageEvent} */ { data }) => {
   try {
-    const { pyodide, kernels } = await booted;
+    const { pyodide, kernels, loadPackage } = await booted;
+    pyodide.globals.set("load_package", loadPackage);
     if (kernels) {
       const simd = pyodide.pyimport("offcut.backends.simd.library_js");
       simd.configure(kernels.single, kernels.threads, kernels.startThread);
