@@ -22,8 +22,8 @@ from tests.corpus.bombs import bombs
 from tests.corpus.pillow_images import pillow_images
 from tests.record import record
 
-SECONDS = 2.0  # for one file, on an idle machine
-CROWDED = 5.0  # times that, on one that does other things too
+SECONDS = 2.0  # for one file,
+ATTEMPTS = 4  # once in so many, since the machine may do other things too
 LEAST_FILES = 1_000
 SOURCE = """
 import base64, hashlib, time
@@ -36,13 +36,16 @@ rows, at = [], 0
 for name, size in FILES:
     blob = js.Blob.new([whole.slice(at, at + size)])
     at += size
-    begin = time.perf_counter()
-    try:
-        pixels = (await photo.decode(blob, name, load_package)).pixels
-        row = [name, hashlib.sha256(pixels.tobytes()).hexdigest(), list(pixels.shape)]
-    except OffcutError as error:
-        row, pixels = [name, "", str(error)], None
-    row.append(time.perf_counter() - begin)
+    for attempt in range(ATTEMPTS):
+        begin = time.perf_counter()
+        try:
+            pixels = (await photo.decode(blob, name, load_package)).pixels
+            row = [name, hashlib.sha256(pixels.tobytes()).hexdigest(), list(pixels.shape)]
+        except OffcutError as error:
+            row, pixels = [name, "", str(error)], None
+        row.append(time.perf_counter() - begin)
+        if row[-1] < SECONDS:
+            break
     wanted = pixels is not None and name in IN_FULL
     rows.append([*row, base64.b64encode(pixels.tobytes()).decode() if wanted else ""])
 rows
@@ -110,7 +113,9 @@ def page(
     (python.folder / "corpus.bin").write_bytes(b"".join(corpus.values()))
     files = [[name, len(data)] for name, data in corpus.items()]
     rounded = [name for name in corpus if rounding(corpus[name], name) and shape(native[name])]
-    rows = python.run(f"FILES = {files!r}\nIN_FULL = set({rounded!r})\n{SOURCE}")
+    given = f"FILES, IN_FULL = {files!r}, set({rounded!r})\n"
+    given += f"SECONDS, ATTEMPTS = {SECONDS}, {ATTEMPTS}\n"
+    rows = python.run(given + SOURCE)
     assert isinstance(rows, list)
     return {name: Outcome(*row) for name, *row in rows}
 
@@ -131,12 +136,11 @@ def shape(result: np.ndarray | str) -> list[int]:
 def test_I1_I2_every_file_ends_in_pixels_or_an_error_with_its_name(
     corpus: dict[str, bytes], page: dict[str, Outcome]
 ) -> None:
-    record("files tried in the page's worker", len(page))
+    record("files: tried in the page's worker", len(page))
     assert page.keys() == corpus.keys() and len(page) >= LEAST_FILES
     for name, outcome in page.items():
         assert outcome.sha256 or name in str(outcome.result)
-    late = {name: outcome.seconds for name, outcome in page.items() if outcome.seconds > SECONDS}
-    assert all(seconds < CROWDED * SECONDS for seconds in late.values()), late
+    assert [name for name, outcome in page.items() if outcome.seconds > SECONDS] == []
 
 
 @pytest.mark.slow
@@ -155,7 +159,7 @@ def test_I5_I6_I8_pixels_are_those_that_native_pillow_gives(
         else:
             wrong.append(name)
 
-    record("files whose pixels in the page are those of native Pillow", equal)
+    record("files: with the pixels of native Pillow there", equal)
     assert wrong == []
 
 
