@@ -30,7 +30,7 @@ from offcut.train.recipe import Phase, Recipe
 
 __all__ = ["Run", "fidelity", "train"]
 
-QUIET = 0.01  # of the rate, for what is not quantized beside weights that are
+QUIET = 0.03  # of the rate, for what is not quantized beside weights that are
 AVERAGE = 0.98  # of the average's weights that a step keeps, once there were enough steps
 Tell = Callable[[str], object]
 
