@@ -98,6 +98,20 @@ def test_convolutions_agree_with_the_definition(native: Machine, seed: int, kind
     check(native, *random_conv(seed, kind), kind)
 
 
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("pad", [0, 1, 2])
+@pytest.mark.parametrize("width", [48, 63, 64, 66, 100])
+def test_steps_inside_of_wide_rows_read_them_where_they_are(
+    native: Machine, width: int, pad: int, groups: int
+) -> None:
+    """Steps at the ends read copies, which are kept for the next row."""
+    rng = np.random.default_rng(width)
+    weights = {"w": array(rng, groups, 3 // groups, 3, 3), "b": array(rng, groups)}
+    x = array(rng, 1, 3, 12, width)
+    node = Node("Conv", ("x", "w", "b"), ("y",), {"pads": (1, pad, 1, pad), "group": groups})
+    check(native, network([node], {"x": x}, weights, ["y"]), {"x": x}, "conv_float_windows")
+
+
 @pytest.mark.parametrize("kind", ["conv_float", "conv_float_winograd", "conv_float_windows"])
 def test_convolutions_give_the_same_bits_everywhere(
     native: Machine, wasm: Machine, kind: str

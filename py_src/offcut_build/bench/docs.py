@@ -57,9 +57,10 @@ FOOT = """## How to read it
   `python_heap` is Python's memory, which never shrinks; `process_peak` is the most memory that the
   page's process had, the browser's own part included.
 - `accuracy/...`: the network's map beside onnxruntime's float32 one, on photos not calibrated with.
-- `ops/...`: one operator on one thread. The peer runs it in a Loop and Offcut between two other
-  operators, so that neither pays for copying from and to Python or JavaScript. `u8` is how a
-  calibrated model runs, `float32` how one without calibration does.
+- `ops/...`: one operator on one thread. The peer repeats it in a Loop, Offcut in its table of ops
+  between two other operators, so that neither pays for calls and copies from and to Python or
+  JavaScript. Each time is the least of two trials, so that a busy machine favours nobody. `u8` is
+  how a calibrated model runs, `float32` how one without calibration does.
 """
 
 

@@ -105,6 +105,8 @@ def _time(peer: Page, offcut: Page, folder: Path, op: Op, rounds: int) -> Timed:
                 spent[name].append(lasted)
             elif spent[name][0] <= LONG:
                 spent[name].append(run(times[name]))
+    if min(median(values) for values in spent.values()) <= 0:
+        raise Error(f"{MOST_TIMES} trips took no longer than one")
     kernels = {name: opened[name]["kernels"] for name in PRECISIONS}
     return Timed(op.name, spent, kernels, _remarks(opened, expected["sample"]))
 

@@ -124,8 +124,11 @@ def blocks_for(channels: int) -> int:
     return -(-channels // BLOCK)
 
 
-def windows_scratch(width: int, kernel: tuple[int, int], stride: int, dilation: int) -> int:
-    """Return the bytes that kernels/windows.c needs: an output row and a channel's input rows."""
+def windows_scratch(
+    width: int, kernel: tuple[int, int], stride: int, dilations: tuple[int, int]
+) -> int:
+    """Return the bytes that kernels/windows.c needs: an output row, and input rows it keeps."""
     whole = -(-width // 16) * 16
-    phase = whole + (kernel[1] - 1) * dilation // stride + 1
-    return (whole + kernel[0] * stride * phase) * 4
+    phase = whole + (kernel[1] - 1) * dilations[1] // stride + 4
+    rows = (kernel[0] - 1) * dilations[0] + 1
+    return (whole + rows * stride * phase + 1) * 4 + rows * 8

@@ -10,7 +10,7 @@ from offcut.graph import Node
 __all__ = ["emit_add", "emit_affine", "emit_limits", "emit_normalization"]
 
 
-SCALING_BYTES = CELL * 8 + 4  # a plane's in kernels/affine.c
+SCALING_BYTES = CELL * 8 + 8  # a plane's in kernels/affine.c
 
 
 def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float) -> None:
@@ -19,11 +19,11 @@ def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float
     assert q is not None
     limits = [min(max(limit / q.scale + q.zero, 0.0), 255.0) for limit in (low, high)]
     least, most = (round(limit) for limit in limits)
-    _emit(lw, node, source, q, {"scale": 1.0, "least": least, "most": most}, ())
+    _emit(lw, node, source, q, {"limits": 1, "least": least, "most": most}, ())
 
 
 def emit_add(lw: Lowering, node: Node, source: Value, other: Value, steps: Quantization) -> None:
-    """Emit an Add of two values, or a Relu of it: its range ends at 0 then, Relu6 at 6."""
+    """Emit an Add of two values, or a Relu of it: its u8 end at 0.0 then, so saturation does it."""
     a, b = source.uniform, other.uniform
     assert a is not None and b is not None
     args: dict[str, Argument] = {
@@ -31,8 +31,6 @@ def emit_add(lw: Lowering, node: Node, source: Value, other: Value, steps: Quant
         "scale": a.scale / steps.scale,
         "second": b.scale / steps.scale,
         "zero": steps.zero - (a.zero * a.scale + b.zero * b.scale) / steps.scale,
-        "least": steps.zero if node.attributes.get("activation") else 0,
-        "most": 255,
     }
     _emit(lw, node, source, steps, args, (other,))
 
@@ -49,7 +47,6 @@ def emit_affine(lw: Lowering, node: Node, source: Value, other: Value, steps: Qu
         "offset": -q.zero * q.scale / steps.scale,
         "steps": 1.0 / steps.scale,
         "zero": float(steps.zero),
-        "most": 255,
     }
     _emit(lw, node, source, steps, args, (other,))
 
@@ -72,7 +69,6 @@ def emit_normalization(
         "offset": epsilon,
         "steps": 1.0 / steps.scale,
         "zero": float(steps.zero),
-        "most": 255,
     }
     _emit(lw, node, source, steps, args, tuple(parts), kernel="normalize_u8")
 

@@ -22,6 +22,7 @@ TAPS = 36
 QUAD = 16  # outputs of a row that Winograd takes at a time: four floats per tap
 QUADS = 4  # a panel is a multiple of this, whatever the build's vectors hold
 COLUMNS_BYTES = 384 << 10  # of a panel's inputs, so that they stay in the cache
+ROW = 2048  # pixels that a narrow 1x1 convolution takes at a time
 LEAST_PANELS = 16  # so that all threads have some
 WINOGRAD_MOST = 1 << 16  # inputs times outputs: beyond, the weights take too much memory
 
@@ -69,15 +70,18 @@ def _emit(
     name: str,
 ) -> None:
     """Emit the float convolution of values[0] to values[-1]; bias: (o, runs)."""
-    kernel, panel, scratch = _kernel(shape)
+    kernel, panel, scratch = _kernel(shape, simple=len(values) == 2 and "row_runs" not in args)
+    if kernel == "conv_float_windows":
+        shape = _flattened(shape, ROW)
     units = shape.o * shape.grid.height
     if kernel == "conv_float_winograd":
         units = -(-_quads(shape) // panel)
     elif kernel == "conv_float_pixel":
         units = -(-shape.o // WIDTHS[kernel])
     elif kernel == "conv_float":
-        shape = _flattened(shape)
+        shape = _flattened(shape, shape.grid.height * shape.grid.width)
         units = -(-shape.grid.height * shape.grid.width // panel)
+    spare = -shape.o % WIDTHS[kernel] if kernel == "conv_float_pixel" else 0
     sizes = geometry(shape)
     for key in ("pitch_in", "pitch_out"):
         del sizes[key]
@@ -85,7 +89,7 @@ def _emit(
         "in": Table(values[0].places),
         "out": Table(values[-1].places),
         "weights": _pack(lw, shape, kernel, weights),
-        "bias": np.ascontiguousarray(bias.T, "<f4").tobytes(),
+        "bias": np.ascontiguousarray(np.pad(bias.T, ((0, 0), (0, spare))), "<f4").tobytes(),
         "groups": shape.groups,
         "channels_in": shape.per_group,
         "channels_out": shape.o // shape.groups,
@@ -94,12 +98,15 @@ def _emit(
     lw.emit(kernel, units, sizes | args, values, scratch=scratch, macs=shape.macs, name=name)
 
 
-def _kernel(shape: Shape) -> tuple[str, int, int]:
-    """Return the kernel that is fastest, its panel, and the bytes of scratch it needs."""
+def _kernel(shape: Shape, *, simple: bool) -> tuple[str, int, int]:
+    """Return the kernel that is fastest, its panel, and the bytes of scratch it needs.
+
+    simple: there is one bias, and no residual.
+    """
     if shape.per_group == 1 or shape.o // shape.groups < TILE:
-        along = shape.kernel, shape.strides[1], shape.dilations[1]
-        return "conv_float_windows", 0, windows_scratch(shape.grid.width, *along)
-    if shape.groups == shape.taps == shape.grid.height * shape.grid.width == 1:
+        along = shape.kernel, shape.strides[1], shape.dilations
+        return "conv_float_windows", 0, windows_scratch(_flattened(shape, ROW).grid.width, *along)
+    if simple and shape.groups == shape.taps == shape.grid.height * shape.grid.width == 1:
         return "conv_float_pixel", 0, shape.per_group * 4
     if _suits_winograd(shape):
         panel = min(QUADS * max(1, COLUMNS_BYTES // (TAPS * shape.per_group * 64)), 16)
@@ -124,11 +131,15 @@ def _suits_winograd(shape: Shape) -> bool:
     return filled > 0.45 and shape.per_group * shape.o <= WINOGRAD_MOST
 
 
-def _flattened(shape: Shape) -> Shape:
-    """Return a 1x1 convolution as one of a single row, so that panels need not mind rows."""
+def _flattened(shape: Shape, most: int) -> Shape:
+    """Return a 1x1 convolution as one of fewer rows, joined ones of at most `most` pixels."""
     if shape.kernel != (1, 1) or shape.strides != (1, 1) or any(shape.pads):
         return shape
-    row = Grid(1, shape.grid.height * shape.grid.width)
+    height, width = shape.grid.height, shape.grid.width
+    joined = next(
+        n for n in range(height, 0, -1) if height % n == 0 and n * width <= max(most, width)
+    )
+    row = Grid(height // joined, width * joined)
     return Shape(
         shape.o, shape.per_group, (1, 1), (1, 1), shape.pads, (1, 1), shape.groups, row, row
     )

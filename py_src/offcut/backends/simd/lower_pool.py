@@ -53,7 +53,7 @@ def lower_pool(lw: Lowering, node: Node) -> str:
         lw.emit(KERNELS[node.op], grid.height, args, (value, out), name=node.name)
     else:
         units = value.channels * grid.height
-        scratch = windows_scratch(grid.width, kernel, strides[1], dilations[1])
+        scratch = windows_scratch(grid.width, kernel, strides[1], dilations)
         name = f"{KERNELS[node.op]}_float"
         lw.emit(name, units, args, (value, out), scratch=scratch, name=node.name)
     return ""

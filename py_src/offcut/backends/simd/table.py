@@ -36,7 +36,8 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         columns:I doubling:I""",
     "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I",
     "affine": """in:I out:I other:I planes:I counts:I factors:I terms:I h:i w:i pitch_in:I
-        pitch_out:I scale:f second:f offset:f steps:f zero:f least:I most:I border:I""",
+        pitch_out:I scale:f second:f offset:f steps:f zero:f limits:I least:I most:I
+        border:I""",
     "elementwise": """a:I b:I out:I h:i w:i a_row:i a_column:i b_row:i b_column:i combine:I
         activation:I p:f q:f""",
     "reduce": "in:I out:I count:i kind:I parameters:I epsilon:f",

@@ -1,21 +1,21 @@
-// Sums of u8 planes with factors: by channel, of two values, normalised, or within limits; and sums
-// of whole planes.
+// Sums of u8 planes with factors: by channel, of two values, or normalised; limits; and sums of whole
+// planes.
 //
-//   u8 out = (in * factor + other * second + term) >> 12, between least and most
+//   u8 out = (in * factor + other * second + term) >> 12
 //
 // in fixed point, with a factor and a term for each of a plane's 16 channels. in and other are
-// interleaved, so that one dot gives the sums of four channels; where there is no other value, it is
-// `in` and `second` is 0. Factors are i16 with 12 fraction bits; if one reaches 8 they have fewer, at
-// least 6, and the inputs are multiplied by 2 for each: |in * factor| <= 255 * 64 * 2^15 < 2^29. Terms
-// are limited to 2^29, so |sum| < 3 * 2^29 < 2^31. (A shift by a constant is much faster than by a variable.)
+// interleaved, so that one dot gives the sums of four channels. Where there is no other value, it is
+// 128 and `second` a part of the term: the other one is too small for i16 then. Factors are i16 with
+// 12 fraction bits; if one reaches 8 they have 6. Terms are limited to 2^29:
+// |sum| <= 2 * 255 * 2^15 + 2^29 < 2^30. (A shift by a constant is much faster than by a variable.)
 #include "plane.h"
 
-enum { BITS = 12 };
+enum { FINE = 12, COARSE = 6, WHOLE = 128 };
 
 typedef struct {
     int16_t pairs[CELL][2];  // factor and second
     int32_t terms[CELL];
-    int32_t widening;  // of the inputs: a power of 2
+    int32_t bits, sums;  // fraction bits; 1: terms are not in `second`
 } scaling;
 
 INLINE float absolute(float v) { return v < 0.0f ? -v : v; }
@@ -30,41 +30,70 @@ static int32_t rounded_within(float v, float most) {
 
 static void set_scaling(scaling *s, const float factors[CELL], float second,
                         const float terms[CELL]) {
-    float most = absolute(second);
-    for (int i = 0; i < CELL; i++)
-        if (absolute(factors[i]) > most) most = absolute(factors[i]);
-    float one = (float)(1 << BITS);
-    for (s->widening = 1; s->widening < 64 && most * one >= 32767.0f; s->widening *= 2) one *= 0.5f;
+    float most = absolute(second), largest = 0.0f;
     for (int i = 0; i < CELL; i++) {
+        if (absolute(factors[i]) > most) most = absolute(factors[i]);
+        if (absolute(terms[i]) > largest) largest = absolute(terms[i]);
+    }
+    s->bits = most * (float)(1 << FINE) < 32767.0f ? FINE : COARSE;
+    s->sums = second != 0.0f || s->bits == COARSE || largest > 1000.0f;
+    float one = (float)(1 << s->bits);
+    for (int i = 0; i < CELL; i++) {
+        float term = (terms[i] + 0.5f) * one;  // shifting rounds down
+        float other = s->sums ? second * one : term / (float)WHOLE;
         s->pairs[i][0] = (int16_t)rounded_within(factors[i] * one, 32767.0f);
-        s->pairs[i][1] = (int16_t)rounded_within(second * one, 32767.0f);
-        // Shifting rounds down, so half a step is added.
-        s->terms[i] = rounded_within((terms[i] + 0.5f) * (float)(1 << BITS), 536870912.0f);
+        s->pairs[i][1] = (int16_t)rounded_within(other, 32767.0f);
+        s->terms[i] = rounded_within(term, 536870912.0f);
     }
 }
 
-// Four channels of a cell.
-INLINE i32x4 scaled(i16x8 pairs, i16x8 factors, i32x4 terms) {
-    return (dot(pairs, factors) + terms) >> BITS;
+// What a block of 8 channels is scaled with.
+typedef struct {
+    i16x8 low, high;
+    i32x4 low_terms, high_terms;
+} factors8;
+
+INLINE factors8 factors_at(const scaling *s, int at) {
+    return (factors8){load_i16x8(s->pairs[at]), load_i16x8(s->pairs[at + 4]),
+                      load_i32x4(s->terms + at), load_i32x4(s->terms + at + 4)};
 }
 
-// A row of w cells, those of its half planes that hold n channels.
-static void scale_row(const affine_args *s, const scaling *by, int n, const uint8_t *in,
-                      const uint8_t *other, uint8_t *out) {
+INLINE i16x8 scaled(factors8 f, i16x8 a, i16x8 b, const int bits, const int sums) {
+    i32x4 low = dot(__builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11), f.low);
+    i32x4 high = dot(__builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15), f.high);
+    if (sums) low += f.low_terms, high += f.high_terms;
+    return narrow_i32(low >> bits, high >> bits);
+}
+
+// A row of w cells, two blocks at a time: those of a cell, or the first ones of two cells if there
+// are no more than 8 channels. (The last one may be of the border.)
+INLINE void scale_cells(const scaling *s, int w, int n, const uint8_t *in, const uint8_t *other,
+                        uint8_t *out, const int bits, const int sums) {
+    int next = n > BLOCK ? BLOCK : CELL;
+    factors8 first = factors_at(s, 0), second = factors_at(s, next % CELL);
+    for (int x = 0; x < w * CELL; x += 2 * next) {
+        i16x8 a = load_u8_as_i16(in + x), c = load_u8_as_i16(in + x + next);
+        i16x8 b = splat_i16(WHOLE), d = b;
+        if (sums) b = load_u8_as_i16(other + x), d = load_u8_as_i16(other + x + next);
+        store_halves(out + x, out + x + next,
+                     narrow_i16(scaled(first, a, b, bits, sums), scaled(second, c, d, bits, sums)));
+    }
+}
+
+static void scale_row(const scaling *s, int w, int n, const uint8_t *in, const uint8_t *other,
+                      uint8_t *out) {
+    if (!s->sums)
+        scale_cells(s, w, n, in, other, out, FINE, 0);
+    else if (s->bits == FINE)
+        scale_cells(s, w, n, in, other, out, FINE, 1);
+    else
+        scale_cells(s, w, n, in, other, out, COARSE, 1);
+}
+
+static void limit_row(const affine_args *s, const uint8_t *in, uint8_t *out) {
     u8x16 least = (u8x16){0} + (uint8_t)s->least, most = (u8x16){0} + (uint8_t)s->most;
-    i16x8 widening = splat_i16((int16_t)by->widening);
-    for (int half = 0; half < n; half += BLOCK) {
-        i16x8 low = load_i16x8(by->pairs[half]), high = load_i16x8(by->pairs[half + 4]);
-        i32x4 low_terms = load_i32x4(by->terms + half);
-        i32x4 high_terms = load_i32x4(by->terms + half + 4);
-        for (int x = half; x < s->w * CELL; x += CELL) {
-            i16x8 a = load_u8_as_i16(in + x) * widening, b = load_u8_as_i16(other + x) * widening;
-            i16x8 v = narrow_i32(
-                scaled(__builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11), low, low_terms),
-                scaled(__builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15), high, high_terms));
-            store_u8x8(out + x, low_u8(min_u8(max_u8(narrow_i16(v, v), least), most)));
-        }
-    }
+    for (int x = 0; x < s->w * CELL; x += CELL)
+        store_u8x16(out + x, min_u8(max_u8(load_u8x16(in + x), least), most));
 }
 
 INLINE int first_channel(const args *a, const affine_args *s, int plane) {
@@ -92,9 +121,13 @@ void affine_u8(args *a) {
     }
     for (int y; (y = next_piece(a)) >= 0;)
         for (int plane = 0; plane < (int)s->planes; plane++) {
-            scale_row(s, by + plane, (int)counts[plane], a->memory + in[plane] + y * s->pitch_in,
-                      a->memory + other[plane] + y * s->pitch_in,
-                      a->memory + out[plane] + y * s->pitch_out);
+            const uint8_t *from = a->memory + in[plane] + y * s->pitch_in;
+            uint8_t *to = a->memory + out[plane] + y * s->pitch_out;
+            if (s->limits)
+                limit_row(s, from, to);
+            else
+                scale_row(by + plane, s->w, (int)counts[plane], from,
+                          a->memory + other[plane] + y * s->pitch_in, to);
             fill_border(a->memory + out[plane], s->pitch_out, y, s->h, s->w, (uint8_t)s->border);
         }
 }
@@ -167,7 +200,7 @@ void normalize_u8(args *a) {
         }
         set_scaling(&by, factors, 0.0f, terms);
         for (int y = 0; y < s->h; y++, in += s->pitch_in) {
-            scale_row(s, &by, n, in, in, out + y * s->pitch_out);
+            scale_row(&by, s->w, n, in, in, out + y * s->pitch_out);
             fill_border(out, s->pitch_out, y, s->h, s->w, (uint8_t)s->border);
         }
     }

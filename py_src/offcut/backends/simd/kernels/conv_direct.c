@@ -22,31 +22,30 @@ INLINE i16x8 load_fine(const uint8_t *cell) {
     return (v << 6) + fine - splat_i16(128 * 64 + 128);
 }
 
-// The inputs of output pixels (y, x), ..., (y, x + n - 1). A cell outside of the input is read as the
-// plane's border cell.
+// The inputs of output pixels (y, x), ..., (y, x + n - 1). What lies outside of the input is read from
+// its border, of which one cell is as good as another.
 static void gather(const args *a, const conv_args *c, int y, int x, int n, int16_t *columns) {
-    int width = width_for(n), blocks = (int)c->blocks_in, taps = c->kernel_h * c->kernel_w;
+    int width = width_for(n), blocks = (int)c->blocks_in, tap = 0;
     const uint32_t *in = table_of(a, c->in);
-    for (int tap = 0; tap < taps; tap++) {
-        int from_y = y * c->stride_h - c->pad_top + tap / c->kernel_w * c->dilation_h;
-        int from_x = x * c->stride_w - c->pad_left + tap % c->kernel_w * c->dilation_w;
-        int row_inside = from_y >= 0 && from_y < c->h_in;
-        for (int i = 0; i < n; i++, from_x += c->stride_w) {
-            int inside = row_inside && from_x >= 0 && from_x < c->w_in;
-            int64_t cell = inside ? from_y * (int64_t)c->pitch_in + from_x * CELL
-                                  : -(int64_t)c->pitch_in - CELL;
-            const uint8_t *base = a->memory + cell;
-            int16_t *to = columns + i * 8;
-            if (c->fine) {
-                i16x8 v = load_fine(base + in[0]);
-                __builtin_memcpy(to + tap / 2 * width * 8 + tap % 2 * 4, &v, 8);
-                continue;
+    for (int ky = 0; ky < c->kernel_h; ky++)
+        for (int kx = 0; kx < c->kernel_w; kx++, tap++) {
+            int from_y = y * c->stride_h - c->pad_top + ky * c->dilation_h;
+            int from_x = x * c->stride_w - c->pad_left + kx * c->dilation_w;
+            from_y = at_least(at_most(from_y, c->h_in), -1);
+            const uint8_t *row = a->memory + from_y * (int64_t)c->pitch_in;
+            for (int i = 0; i < n; i++, from_x += c->stride_w) {
+                const uint8_t *cell = row + at_least(at_most(from_x, c->w_in), -1) * CELL;
+                int16_t *to = columns + i * 8;
+                if (c->fine) {
+                    i16x8 v = load_fine(cell + in[0]);
+                    __builtin_memcpy(to + tap / 2 * width * 8 + tap % 2 * 4, &v, 8);
+                    continue;
+                }
+                to += tap * blocks * width * 8;
+                for (int block = 0; block < blocks; block++)
+                    store_i16x8(to + block * width * 8, load_u8_as_i16(cell + in[block]));
             }
-            for (int block = 0; block < blocks; block++)
-                store_i16x8(to + (tap * blocks + block) * width * 8,
-                            load_u8_as_i16(base + in[block]));
         }
-    }
 }
 
 // scratch: sums, then columns

@@ -116,18 +116,23 @@ void conv_float(args *a) {
 void conv_float_pixel(args *a) {
     const float_conv_args *c = &a->op->float_conv;
     int depth = (int)c->channels_in, outputs = (int)c->channels_out;
-    float *x = (float *)a->scratch, sums[MANY + 4];
+    const float *bias = (const float *)(a->memory + c->bias);  // [tiles * 32]
+    float *x = (float *)a->scratch, sums[MANY];
+    require(!c->residual && !c->row_runs);
     for (int k = 0; k < depth; k++) x[k] = *channel_of(a, c->in, k);
     for (int tile; (tile = next_piece(a)) >= 0;) {
-            const float *w = (const float *)(a->memory + c->weights) + (int64_t)tile * depth * MANY;
-            f32x4 v[MANY / 4] = {0};
-            for (int k = 0; k < depth; k++, w += MANY)
-                UNROLL for (int i = 0; i < MANY / 4; i++)
-                    v[i] += splat_f32(x[k]) * load_f32x4(w + 4 * i);
-            UNROLL for (int i = 0; i < MANY / 4; i++) store_f32x4(sums + 4 * i, v[i]);
-            for (int o = 0; o < MANY && tile * MANY + o < outputs; o++)
-                finish_floats(a, c, tile * MANY + o, 0, 1, sums + o);
+        const float *w = (const float *)(a->memory + c->weights) + (int64_t)tile * depth * MANY;
+        f32x4 v[MANY / 4] = {0};
+        for (int k = 0; k < depth; k++, w += MANY) {
+            f32x4 input = splat_f32(x[k]);
+            UNROLL for (int i = 0; i < MANY / 4; i++) v[i] += input * load_f32x4(w + 4 * i);
         }
+        for (int i = 0; i < MANY / 4; i++)
+            store_f32x4(sums + 4 * i,
+                        activate(v[i] + load_f32x4(bias + tile * MANY + 4 * i), c->activation));
+        for (int o = 0; o < MANY && tile * MANY + o < outputs; o++)
+            *channel_of(a, c->out, tile * MANY + o) = sums[o];
+    }
 }
 
 // weights f32 [groups][tiles][depth][width] from f32 [channels_out of all groups][depth]. A piece

@@ -32,7 +32,11 @@ void finish_floats(const args *a, const float_conv_args *c, int channel, int at,
     f32x4 least = splat_f32(c->activation == ACT_NONE ? -__builtin_inff() : 0.0f);
     f32x4 most = splat_f32(c->activation == ACT_RELU6 ? 6.0f : __builtin_inff());
     if (c->row_runs) add_biases(a, c, channel, at, n, sums);
-    for (int i = 0; i < n; i += 4) {
+    int i = 0;
+    if (!residual && c->activation <= ACT_RELU6)
+        for (; i + 4 <= n; i += 4)
+            store_f32x4(to + i, max_f32(least, min_f32(most, load_f32x4(sums + i) + bias)));
+    for (; i < n; i += 4) {
         f32x4 v = load_f32x4(sums + i) + bias;
         if (c->activation <= ACT_RELU6)
             v = max_f32(least, min_f32(most, v));

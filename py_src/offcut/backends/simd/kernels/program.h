@@ -94,7 +94,7 @@ typedef struct {
     int32_t h, w;
     uint32_t pitch_in, pitch_out;
     float scale, second, offset, steps, zero;
-    uint32_t least, most;  // of the result
+    uint32_t limits, least, most;  // 1: nothing but limits
     uint32_t border;  // the zero point of the result
 } affine_args;
 

@@ -1,7 +1,7 @@
 // Sums, means and largest values of float channels f32 [count], and normalisation by them. A piece
 // of work is a channel.
 //
-// A sum runs in eight lanes over stretches of 512, which are added up in double precision, so that
+// A sum runs in sixteen lanes over stretches of 512, which are added up in double precision, so that
 // large maps lose no digits.
 #include "float.h"
 
@@ -18,13 +18,15 @@ INLINE double add_up(f32x8 v) {
 static double sum(const float *x, int n, float middle, int squares) {
     double total = 0.0;
     int i = 0;
-    while (i + 8 <= n) {
-        f32x8 lanes = splat_f32x8(0.0f);
-        for (int end = at_most(n - 7, i + STRETCH); i < end; i += 8) {
+    while (i + 16 <= n) {
+        f32x8 low = splat_f32x8(0.0f), high = low;
+        for (int end = at_most(n - 15, i + STRETCH); i < end; i += 16) {
             f32x8 v = load_f32x8(x + i) - splat_f32x8(middle);
-            lanes += squares ? v * v : v;
+            f32x8 w = load_f32x8(x + i + 8) - splat_f32x8(middle);
+            low += squares ? v * v : v;
+            high += squares ? w * w : w;
         }
-        total += add_up(lanes);
+        total += add_up(low + high);
     }
     for (; i < n; i++) {
         float v = x[i] - middle;

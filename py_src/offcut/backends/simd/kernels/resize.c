@@ -67,14 +67,13 @@ void resize_u8(args *a) {
             const uint8_t *from = a->memory + in[plane];
             uint8_t *to = a->memory + out[plane], *row = to + y * (int64_t)r->pitch_out;
             const uint8_t *low = from + rows[y].low * (int64_t)r->pitch_in;
-            const uint8_t *high = from + (y ? rows[y].high : 0) * (int64_t)r->pitch_in;
+            const uint8_t *high = from + rows[y].high * (int64_t)r->pitch_in;
+            const uint8_t *near = y % 2 ? low : high, *far = y % 2 ? high : low;
             for (int half = 0; half < CELL; half += BLOCK)
                 if (!r->doubling)
                     linear_row(r, low + half, high + half, rows[y].steps, columns, row + half);
-                else if (y % 2)
-                    doubled_row(r, low + half, high + half, row + half);
                 else
-                    doubled_row(r, high + half, low + half, row + half);
+                    doubled_row(r, near + half, far + half, row + half);
             fill_border(to, r->pitch_out, y, r->h_out, r->w_out,
                         *border_cell(from, r->pitch_in));
         }

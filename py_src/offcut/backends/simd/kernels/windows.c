@@ -6,12 +6,12 @@
 //
 // A piece of work is an output row of one channel: the sum of input rows, each shifted and multiplied
 // with a weight. First it is written down which rows these are, its taps; then all are added in one
-// pass, 16 columns at a time. Rows with padding are copied with it on both sides. Those of a stride
-// are cut into its phases, so that taps always read neighbours:
+// pass, 16 columns at a time. Steps at the ends, which reach beyond the row, read a copy of it with its
+// padding. So do all with a stride; their copy is cut into phases, so that taps always read neighbours:
 //
 //   a b c d e f g   stride 3   -->   a d g . | b e . . | c f . .
 //
-// Rows go on to the next multiple of 16: what is read there is thrown away.
+// Copies are kept for the next output row.
 #include "float.h"
 
 enum { SUM, MAX, MEAN };
@@ -31,111 +31,150 @@ typedef struct {
 } inputs;
 
 typedef struct {
-    const float *from[MOST_TAPS];
-    float weights[MOST_TAPS];
+    struct {
+        const float *inner, *end;  // where the tap begins: in the row, and in its copy
+        float weight;
+    } list[MOST_TAPS];
     int count;
+    int added;    // whether the output row has something already
+    float first;  // that it begins with otherwise
 } taps;
+
+// Where a thread keeps what it works on, and which columns need no copy.
+typedef struct {
+    int n, begin, end;   // columns of whole steps; of the steps that lie inside
+    int slots, width;    // copied rows; floats of a phase, with some to spare
+    int step, turn;      // how far apart taps are: floats of a phase, and phases
+    const float **kept;  // [slots]: which row is copied there
+    float *copies;       // f32 [slots][stride_w][width]
+    float *out;          // f32 [n]
+} workspace;
 
 INLINE int whole_steps(int n) { return (n + STEP - 1) / STEP * STEP; }
 
-// Floats of a phase.
-INLINE int phase_width(const windows *g) {
-    return whole_steps(g->w_out) + (g->kernel_w - 1) * g->dilation_w / g->stride_w + 1;
+static workspace place(const windows *g, uint8_t *scratch) {
+    int reach = (g->kernel_w - 1) * g->dilation_w, n = whole_steps(g->w_out);
+    workspace s = {.n = n, .slots = (g->kernel_h - 1) * g->dilation_h + 1};
+    s.width = n + reach / g->stride_w + 4;
+    s.step = g->dilation_w / g->stride_w;
+    s.turn = g->dilation_w % g->stride_w;
+    s.begin = whole_steps(g->pad_left);
+    s.end = at_most(at_least(g->w_in + g->pad_left - reach, 0) / STEP * STEP, n);
+    if (g->stride_w > 1 || s.end <= s.begin) s.begin = s.end = n;
+    s.out = (float *)scratch;
+    s.copies = s.out + n;
+    s.kept = (const float **)(s.copies + (s.slots * g->stride_w * s.width + 1) / 2 * 2);
+    for (int i = 0; i < s.slots; i++) s.kept[i] = 0;
+    return s;
 }
 
-// Whether taps can read input row y where it is: they read neighbours inside of it, and what whole
-// steps read beyond its end is still the channel's.
-INLINE int fits(const windows *g, int y) {
-    int reach = (g->kernel_w - 1) * g->dilation_w;
-    return g->stride_w == 1 && g->pad_left == 0 && g->w_out + reach <= g->w_in &&
-           y * g->w_in + whole_steps(g->w_out) + reach <= g->h_in * g->w_in;
+// Floats [i, end) of one phase of an input row with its padding, of which up to 3 more are written.
+static void cut(const windows *g, const float *row, float padding, int phase, int i, int end,
+                float *copy) {
+    int stride = g->stride_w, x = i * stride + phase - g->pad_left;
+    for (; i < end && x < 0; i++, x += stride) copy[i] = padding;
+    if (stride <= 2)
+        for (; i + 4 <= end && x + 4 * stride <= g->w_in; i += 4, x += 4 * stride) {
+            f32x4 v = load_f32x4(row + x);
+            if (stride == 2) v = __builtin_shufflevector(v, load_f32x4(row + x + 4), 0, 2, 4, 6);
+            store_f32x4(copy + i, v);
+        }
+    for (; i < end && x < g->w_in; i++, x += stride) copy[i] = row[x];
+    for (; i < end; i += 4) store_f32x4(copy + i, splat_f32(padding));
 }
 
-// The phases of an input row with its padding, f32 [stride_w][phase_width].
-static void cut_row(const windows *g, const float *row, float padding, float *copy) {
-    int width = phase_width(g), stride = g->stride_w;
-    for (int phase = 0; phase < stride; phase++, copy += width) {
-        int i = 0, x = phase - g->pad_left;
-        for (; i < width && x < 0; i++, x += stride) copy[i] = padding;
-        if (stride <= 2)
-            for (; i + 4 <= width && x + 4 * stride <= g->w_in; i += 4, x += 4 * stride) {
-                f32x4 v = load_f32x4(row + x);
-                if (stride == 2) v = __builtin_shufflevector(v, load_f32x4(row + x + 4), 0, 2, 4, 6);
-                store_f32x4(copy + i, v);
-            }
-        for (; i < width; i++, x += stride) copy[i] = x < g->w_in ? row[x] : padding;
+// The copy of row y of a channel, as far as it is read; made unless it is there.
+static const float *copy_of(const windows *g, const workspace *s, const float *row, int y,
+                            float padding) {
+    float *copy = s->copies + y % s->slots * g->stride_w * s->width;
+    if (s->kept[y % s->slots] == row) return copy;
+    s->kept[y % s->slots] = row;
+    int reach = (g->kernel_w - 1) * g->dilation_w / g->stride_w;
+    for (int phase = 0; phase < g->stride_w; phase++) {
+        float *to = copy + phase * s->width;
+        if (s->begin) cut(g, row, padding, phase, 0, s->begin + reach + 1, to);
+        if (s->end < s->n) cut(g, row, padding, phase, s->end, s->width - 3, to);
     }
+    return copy;
 }
 
-// Add the taps to an output row, or take the largest, and forget them.
-INLINE void add_taps(taps *t, const int largest, int n, float *to) {
-    for (int x = 0; x < n; x += STEP) {
+// Add the taps to the output row, or take the largest, and forget them.
+INLINE void add_taps(taps *t, const workspace *space, const int largest) {
+    for (int x = 0; x < space->n; x += STEP) {
         f32x4 s[STEP / 4];
-        UNROLL for (int i = 0; i < STEP / 4; i++) s[i] = load_f32x4(to + x + 4 * i);
+        int inside = x >= space->begin && x < space->end;
+        float *to = space->out + x;
+        UNROLL for (int i = 0; i < STEP / 4; i++) s[i] = splat_f32(t->first);
+        if (t->added)
+            UNROLL for (int i = 0; i < STEP / 4; i++) s[i] = load_f32x4(to + 4 * i);
         for (int tap = 0; tap < t->count; tap++) {
-            f32x4 weight = splat_f32(t->weights[tap]);
+            const float *from = (inside ? t->list[tap].inner : t->list[tap].end) + x;
+            f32x4 weight = splat_f32(t->list[tap].weight);
             UNROLL for (int i = 0; i < STEP / 4; i++) {
-                f32x4 v = load_f32x4(t->from[tap] + x + 4 * i);
+                f32x4 v = load_f32x4(from + 4 * i);
                 s[i] = largest ? max_f32(v, s[i]) : s[i] + v * weight;
             }
         }
-        UNROLL for (int i = 0; i < STEP / 4; i++) store_f32x4(to + x + 4 * i, s[i]);
+        UNROLL for (int i = 0; i < STEP / 4; i++) store_f32x4(to + 4 * i, s[i]);
     }
     t->count = 0;
+    t->added = 1;
 }
 
-static void flush(taps *t, int kind, int n, float *to) {
+static void flush(taps *t, const workspace *space, int kind) {
     if (kind == MAX)
-        add_taps(t, 1, n, to);
+        add_taps(t, space, 1);
     else
-        add_taps(t, 0, n, to);
+        add_taps(t, space, 0);
 }
 
-// An output row in `scratch`: the row, with room for whole steps, then a channel's copied input rows.
-static float *sum_row(const windows *g, inputs in, int kind, const float *w, int y,
-                      float *scratch) {
-    int n = whole_steps(g->w_out), width = phase_width(g), copied = 0;
-    float first = kind == MAX ? -__builtin_inff() : 0.0f;
-    taps t = {.count = 0};
-    for (int x = 0; x < n; x += 4) store_f32x4(scratch + x, splat_f32(first));
+// The output row, beginning with `first`.
+static float *sum_row(const windows *g, const workspace *s, inputs in, int kind, float first,
+                      const float *w, int y) {
+    int copies = s->begin > 0 || s->end < s->n;
+    float padding = kind == MAX ? -__builtin_inff() : 0.0f;
+    taps t;
+    t.count = t.added = 0;
+    t.first = first;
     for (int channel = 0; channel < in.channels; channel++) {
-        if (copied) flush(&t, kind, n, scratch);
+        if (copies && channel) flush(&t, s, kind);
         for (int ky = 0; ky < g->kernel_h; ky++, w += w ? g->kernel_w : 0) {
             int from_y = y * g->stride_h - g->pad_top + ky * g->dilation_h;
             if (from_y < 0 || from_y >= g->h_in) continue;
             const float *row =
                 (const float *)(in.memory + in.table[channel]) + (int64_t)from_y * g->w_in;
-            int copies = !fits(g, from_y);
-            if (copies) {
-                float *copy = scratch + n + ky * g->stride_w * width;
-                cut_row(g, row, first, copy);
-                row = copy;
-                copied = 1;
-            }
-            for (int kx = 0; kx < g->kernel_w; kx++) {
-                int at = kx * g->dilation_w;
-                if (t.count == MOST_TAPS) flush(&t, kind, n, scratch);
-                t.from[t.count] = row + (copies ? at % g->stride_w * width + at / g->stride_w : at);
-                t.weights[t.count++] = w ? w[kx] : 1.0f;
+            const float *copy = copies ? copy_of(g, s, row, from_y, padding) : row;
+            for (int kx = 0, at = -g->pad_left, step = 0, phase = 0; kx < g->kernel_w; kx++) {
+                if (t.count == MOST_TAPS) flush(&t, s, kind);
+                t.list[t.count].inner = row + at;
+                t.list[t.count].end = copy + phase * s->width + step;
+                t.list[t.count++].weight = w ? w[kx] : 1.0f;
+                at += g->dilation_w, step += s->step, phase += s->turn;
+                if (phase >= g->stride_w) phase -= g->stride_w, step++;
             }
         }
     }
-    flush(&t, kind, n, scratch);
-    return scratch;
+    flush(&t, s, kind);
+    return s->out;
 }
 
 void conv_float_windows(args *a) {
     const float_conv_args *c = &a->op->float_conv;
     const windows *g = (const windows *)&c->h_in;
     int channels = (int)c->channels_in, taps = channels * c->kernel_h * c->kernel_w;
+    // Whether the sums are the result.
+    int direct = c->activation == ACT_NONE && !c->residual && !c->row_runs && c->w_out % STEP == 0;
+    workspace s = place(g, a->scratch);
     for (int unit; (unit = next_piece(a)) >= 0;) {
-            int channel = unit / c->h_out, y = unit % c->h_out;
-            int group = channel / (int)c->channels_out;
-            const float *w = (const float *)(a->memory + c->weights) + (int64_t)channel * taps;
-            inputs in = {a->memory, table_of(a, c->in) + group * channels, channels};
-            float *row = sum_row(g, in, SUM, w, y, (float *)a->scratch);
-            finish_floats(a, c, channel, y * c->w_out, c->w_out, row);
-        }
+        int channel = unit / c->h_out, y = unit % c->h_out;
+        int group = channel / (int)c->channels_out;
+        const float *w = (const float *)(a->memory + c->weights) + (int64_t)channel * taps;
+        inputs in = {a->memory, table_of(a, c->in) + group * channels, channels};
+        s.out = direct ? channel_of(a, c->out, channel) + y * c->w_out : (float *)a->scratch;
+        float first = direct ? ((const float *)(a->memory + c->bias))[channel] : 0.0f;
+        sum_row(g, &s, in, SUM, first, w, y);
+        if (!direct) finish_floats(a, c, channel, y * c->w_out, c->w_out, s.out);
+    }
 }
 
 // How many cells of a window from `from` on count: those inside, or up to the padding's end.
@@ -163,7 +202,9 @@ static void halve_row(const float *row, const float *below, int w, int n, float 
 
 static void pool_rows(args *a, int kind) {
     const pool_args *p = &a->op->pool;
+    const windows *g = (const windows *)&p->h_in;
     int halving = kind == MAX && is_halving(p);
+    workspace s = place(g, a->scratch);
     for (int unit; (unit = next_piece(a)) >= 0;) {
             int channel = unit / p->h_out, y = unit % p->h_out;
             if (halving) {
@@ -175,7 +216,8 @@ static void pool_rows(args *a, int kind) {
             }
             inputs in = {a->memory, table_of(a, p->in) + channel, 1};
             float *to = channel_of(a, p->out, channel) + y * p->w_out;
-            float *row = sum_row((const windows *)&p->h_in, in, kind, 0, y, (float *)a->scratch);
+            float first = kind == MAX ? -__builtin_inff() : 0.0f;
+            float *row = sum_row(g, &s, in, kind, first, 0, y);
             int rows = counted(p, y * p->stride_h - p->pad_top, p->kernel_h, p->pad_top, p->h_in,
                                p->h_end);
             for (int x = 0; kind == MEAN && x < p->w_out; x++)
