@@ -59,7 +59,10 @@ let settled = offline.fetched;
 const engine = new Engine(choice, {
   onBoot(progress) {
     if (progress.stage === "files") known.info = null;
-    if (progress.stage === "python") settled = Promise.all([offline.fetched, evidence.hashPage()]);
+    if (progress.stage === "python") {
+      offline.keep();
+      settled = Promise.all([offline.fetched, evidence.hashPage()]);
+    }
     known.boot = describeBoot(progress).text;
     showBoot(progress);
     show();

@@ -13,13 +13,25 @@ const PATIENCE = 4_000; // milliseconds that a start may wait for the service wo
 export class Offline {
   /** Settles when the page's own files are fetched and kept, or cannot be. @type {Promise<boolean>} */
   fetched;
+  /** Lets the service worker be registered. @type {() => void} */
+  #begin = () => {};
   /** @type {ServiceWorkerRegistration | null} */
   #registration = null;
 
   /** @param {() => void} onUpdate a newer version waits */
   constructor(onUpdate) {
     this.onUpdate = onUpdate;
-    this.fetched = this.#register();
+    /** @type {Promise<void>} */
+    const begun = new Promise((resolve) => (this.#begin = resolve));
+    this.fetched = begun.then(() => this.#register());
+  }
+
+  /**
+   * Keep the page's files from now on. It is done while Python starts on one processor: before, it
+   * would be in the way of what Python needs.
+   */
+  keep() {
+    this.#begin();
   }
 
   /**
@@ -29,6 +41,7 @@ export class Offline {
    */
   async isolate(hurry) {
     if (crossOriginIsolated || reloadedFor() || navigator.serviceWorker?.controller) return false;
+    this.keep();
     const active = this.fetched.then((fetched) => fetched && this.#activated());
     const usable = await Promise.race([active, hurry.then(() => false), later(PATIENCE)]);
     return usable === true && reloadOnce("isolate");

@@ -25,6 +25,7 @@ from offcut_build import (
     kernels,
     models_index,
     offline,
+    preload,
     pyodide_lock,
     sbom,
     stamp,
@@ -63,6 +64,7 @@ def build(tree: Tree, found: dict[str, Path], start: modules.Start) -> Path:
         return tree.dist
     files = collect(tree, found, start)
     version = tree.project().version
+    files[preload.PAGE] = preload.with_preloads(files)
     if offline.SCRIPT in files:
         files[offline.SCRIPT] = offline.script(files, _rows(files), version)
     files[MANIFEST] = manifest(files, version)
