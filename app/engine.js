@@ -1,8 +1,8 @@
 // One engine: a worker with Python and an open model, started anew when it is lost.
 
 import { Bridge } from "./bridge.js";
-import { startConfined } from "./confined_worker.js";
 import { Failure } from "./failure.js";
+import { takeWorker } from "./first_worker.js";
 
 /** @typedef {import("./boot.js").Progress} Progress */
 /** @typedef {{model: string, backend: string, threads: string}} Choice "" leaves it to Offcut */
@@ -63,12 +63,13 @@ export class Engine {
     this.#bridge?.close();
     this.#ready = false;
     const { onBoot, onReady, onFailure, onWorker } = this.listeners;
-    const worker = startConfined("worker.js", "offcut");
+    const { worker, replay } = takeWorker();
     onWorker(worker);
     const bridge = new Bridge(worker, this.choice.model, onBoot, (failure) => {
       this.#lost(bridge, failure);
     });
     this.#bridge = bridge;
+    replay();
     const wanted = { ...this.choice, ...this.#plainer.choice };
     const opened = bridge.call("open_model", wanted, { progress: onBoot });
     opened.then((info) => this.#bringAgain(bridge, info)).then(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 __all__ = ["PAGE", "imports", "with_preloads"]
 
 PAGE = "index.html"
-ENTRIES = ("main.js", "worker.js")  # what the page starts, and what its worker does
+ENTRIES = ("first_worker.js", "worker.js", "main.js")  # in the order in which they are started
 IMPORT = re.compile(r"""^(?:import|export) [^;]*?["'](\./[^"']+)["'];""", re.M)
 SCRIPT = re.compile(r'^( *)<script type="module"', re.M)
 
