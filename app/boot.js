@@ -40,7 +40,7 @@ const LOCK = "pyodide/pyodide-lock.json";
 const TELL_EVERY = 50; // milliseconds between reports of progress
 const PACK = "start/python.pack";
 const SPARE = "pillow"; // decodes what the browser cannot, or would alter
-const LEFT_OUT = "start/left_out.json"; // asked for by the first import that finds nothing
+const LEFT_OUT = "start/left_out.json"; // for the first import that finds nothing
 
 /**
  * @param {URL} root the bundle's address @param {OnProgress} progress
@@ -57,13 +57,14 @@ export async function bootPython(root, progress, witness, model) {
   const modules = fetchFile(PACK).then(decompress);
   modules.then(() => mark("modules"), () => {});
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
+  const listed = fetchFile(LEFT_OUT).then((data) => new TextDecoder().decode(data));
   const core = fetchCore(root, manifest, fetchFile);
   core.then(() => mark("core"), () => {});
-  await Promise.all([manifest, modules, lock, core, kernels]);
+  await Promise.all([manifest, modules, lock, core, kernels, listed]);
   mark("files");
   const pillow = FOLDER + JSON.parse(await lock).packages[SPARE]?.file_name;
   const atHand = new Map();
-  const spare = fetchSpare([LEFT_OUT, pillow], fetchFile, atHand);
+  const spare = fetchSpare([pillow], fetchFile, atHand);
   progress({ stage: "python", done: 0, total: 1, unit: "steps" });
   const pyodide = await start(new URL(FOLDER, root), await core, await modules, await lock);
   mark("python");
@@ -73,7 +74,7 @@ export async function bootPython(root, progress, witness, model) {
     const data = atHand.get(path);
     return data ? { data, sha256: files.files[path].sha256 } : fetchWaiting(root, files, path);
   };
-  pyodide.pyimport("offcut.web.missing").install(wait);
+  pyodide.pyimport("offcut.web.missing").install(wait, await listed);
   /** @param {string} name */
   const loadPackage = async (name) => {
     const more = wheelsOf(name, JSON.parse(await lock).packages);

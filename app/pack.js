@@ -1,7 +1,6 @@
 // Unpacks start/python.pack: a zip file of stored members, compressed as a whole with gzip.
 //
-// The browser decompresses it off this thread; a member is then a view of the result, so nothing is
-// copied. The zip format: PKWARE's APPNOTE.TXT, 4.3.
+// A member is a view of the result, so nothing is copied. The zip format: PKWARE's APPNOTE.TXT, 4.3.
 
 import { Failure } from "./failure.js";
 
@@ -11,8 +10,11 @@ const END_BYTES = 22; // of that end, without a comment
 
 /** @param {Uint8Array<ArrayBuffer>} pack @returns {Promise<Uint8Array>} the zip file in it */
 export async function decompress(pack) {
-  const stream = new Blob([pack]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const { readable, writable } = new DecompressionStream("gzip");
+  const writer = writable.getWriter();
+  const written = writer.write(pack).then(() => writer.close());
+  const [zip] = await Promise.all([new Response(readable).arrayBuffer(), written]);
+  return new Uint8Array(zip);
 }
 
 /** @param {Uint8Array} zip @returns {Generator<{name: string, data: Uint8Array}>} its members */

@@ -16,7 +16,6 @@ the browser.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 from collections.abc import Awaitable, Iterator, Mapping
@@ -254,6 +253,8 @@ def _damaged(what: str, got: str, want: str) -> IntegrityError:
 
 
 def _sha256(data: bytes) -> str:
+    import hashlib  # takes a while in the browser, where the page has hashed the model
+
     return hashlib.sha256(data).hexdigest()
 
 

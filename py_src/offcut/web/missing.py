@@ -11,7 +11,6 @@ verified, unpacked once, and serves this and all later imports of what it holds.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import io
 import json
@@ -26,7 +25,6 @@ from offcut.errors import IntegrityError
 
 __all__ = ["Originals", "install"]
 
-LIST = "start/left_out.json"
 FOLDER = "/lib/offcut-originals"
 OURS = {"_pyodide", "numpy", "offcut", "pyodide", "pyodide_http"}
 OURS |= {"_sysconfigdata__emscripten_wasm32-emscripten"}  # what sysconfig reads
@@ -39,7 +37,7 @@ class Originals:
     """A finder for sys.meta_path, of use after all others."""
 
     fetch: Fetch
-    archives: dict[str, str] | None = None  # module -> archive, once LIST is here
+    archives: dict[str, str]  # module -> archive
     unpacked: dict[str, str] = field(default_factory=dict)  # archive -> folder
 
     def find_spec(
@@ -52,8 +50,6 @@ class Originals:
         top, _, _ = name.partition(".")
         if top not in OURS and top not in sys.stdlib_module_names:
             return None
-        if self.archives is None:
-            self.archives = _by_module(json.loads(self._bytes(LIST)))
         archive = self.archives.get(name)
         if archive is None:
             return None
@@ -72,6 +68,8 @@ class Originals:
         return self.unpacked[archive]
 
     def _bytes(self, path: str) -> bytes:
+        import hashlib
+
         answer = self.fetch(path)
         data = bytes(answer.data.to_bytes())
         got = hashlib.sha256(data).hexdigest()
@@ -93,6 +91,6 @@ def _by_module(listed: dict[str, list[str]]) -> dict[str, str]:
     return found
 
 
-def install(fetch: Fetch) -> None:
-    """Let imports of what was left out succeed from now on."""
-    sys.meta_path.append(Originals(fetch))
+def install(fetch: Fetch, listed: str) -> None:
+    """Let imports of what was left out succeed from now on. listed: the text of left_out.json."""
+    sys.meta_path.append(Originals(fetch, _by_module(json.loads(listed))))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import ModuleSpec, SourcelessFileLoader
+from importlib.util import LazyLoader
 
 __all__ = ["PackFinder", "install"]
 
@@ -23,6 +24,9 @@ PACK = "/lib/python.pack"
 LIBRARY = f"/lib/python{sys.version_info.major}.{sys.version_info.minor}"
 SITE = "site-packages/"
 ENDING = ".pyc"
+# What is imported at the start and then hardly used: run at the first look at one of its names.
+LAZY = {"ctypes", "inspect", "pickle", "random", "shutil", "ssl", "subprocess", "tempfile"}
+LAZY |= {"tomllib", "traceback", "numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars"}
 
 
 class PackFinder(SourcelessFileLoader):
@@ -40,7 +44,9 @@ class PackFinder(SourcelessFileLoader):
         origin = f"{LIBRARY}/{found[0]}"
         folder, _, last = origin.rpartition("/")
         package = last == f"__init__{ENDING}"
-        spec = ModuleSpec(name, cls(name, origin), origin=origin, is_package=package)
+        own = cls(name, origin)
+        loader = LazyLoader(own) if name in LAZY else own
+        spec = ModuleSpec(name, loader, origin=origin, is_package=package)
         spec.has_location = True
         if package and spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(folder)
