@@ -55,25 +55,40 @@ export class Evidence {
   }
 
   /**
-   * Hash the page's own files as the browser has them, scripts and pictures included.
+   * Learn the hashes of the page's own files, scripts and pictures included: from the service worker,
+   * or else by reading them as the browser has them.
+   * @param {(urls: string[]) => Promise<[string, string][]>} ask the service worker
    * @returns {Promise<void>} without a failure: what cannot be read is not listed
    */
-  async hashPage() {
+  async hashPage(ask) {
     try {
-      const answer = await fetch(new URL("manifest.json", this.root), { cache: "force-cache" });
-      const { files } = await answer.json();
       const own = [...new Set(this.requests)].filter((url) => url.startsWith(this.root.href));
-      await Promise.all(own.map((url) => this.#hash(url, files)));
+      const told = await ask(own);
+      for (const [path, sha256] of told) this.files.set(path, { sha256, right: true });
+      const left = own.filter((url) => !this.files.has(this.#path(url)));
+      if (left.length) await this.#read(left);
     } catch {
       // Without a list there is nothing to compare with; the worker says so.
     }
     this.onChange();
   }
 
+  /** @param {string[]} urls */
+  async #read(urls) {
+    const answer = await fetch(new URL("manifest.json", this.root), { cache: "force-cache" });
+    const { files } = await answer.json();
+    await Promise.all(urls.map((url) => this.#hash(url, files)));
+  }
+
+  /** @param {string} url @returns {string} in the manifest */
+  #path(url) {
+    return decodeURIComponent(new URL(url).pathname.slice(this.root.pathname.length)) || "index.html";
+  }
+
   /** @param {string} url @param {Record<string, {sha256: string}>} rows */
   async #hash(url, rows) {
-    const path = new URL(url).pathname.slice(this.root.pathname.length) || "index.html";
-    if (!rows[path] || this.files.has(path)) return;
+    const path = this.#path(url);
+    if (!rows[path]) return;
     const answer = await fetch(url, { cache: "force-cache" });
     if (!answer.ok) return;
     const sha256 = await digest(new Uint8Array(await answer.arrayBuffer()));

@@ -61,7 +61,7 @@ const engine = new Engine(choice, {
     if (progress.stage === "files") known.info = null;
     if (progress.stage === "python") {
       offline.keep();
-      settled = Promise.all([offline.fetched, evidence.hashPage()]);
+      settled = Promise.all([offline.fetched, evidence.hashPage((urls) => offline.hashes(urls))]);
     }
     known.boot = describeBoot(progress).text;
     showBoot(progress);

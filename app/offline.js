@@ -47,6 +47,23 @@ export class Offline {
     return usable === true && reloadOnce("isolate");
   }
 
+  /**
+   * Ask the service worker for the hashes of files, which it took when it got or gave them.
+   * @param {string[]} urls @returns {Promise<[path: string, sha256: string][]>} those that are right
+   */
+  async hashes(urls) {
+    const fetched = await this.fetched;
+    const registration = this.#registration;
+    const one = registration?.active ?? registration?.waiting ?? registration?.installing;
+    if (!fetched || !one) return [];
+    const { port1, port2 } = new MessageChannel();
+    /** @type {Promise<[string, string][]>} */
+    const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+    one.postMessage({ hash: urls }, [port2]);
+    const rows = await Promise.race([answer, later(PATIENCE)]);
+    return rows || [];
+  }
+
   /** Start the version that waits, and reload the page with it. */
   update() {
     const next = this.#registration?.waiting;

@@ -22,8 +22,9 @@ const NEVER = /^_headers$|^pyodide\/(python_stdlib|(micropip|numpy|offcut|pyodid
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
 worker.addEventListener("activate", (event) => event.waitUntil(tidyWhenAlone()));
-worker.addEventListener("message", ({ data }) => {
-  if (data?.activate) worker.skipWaiting();
+worker.addEventListener("message", (event) => {
+  if (event.data?.activate) worker.skipWaiting();
+  if (event.data?.hash) event.waitUntil(testify(event.data.hash, event.ports[0]));
 });
 worker.addEventListener("fetch", (event) => {
   const path = pathOf(event.request);
@@ -31,6 +32,9 @@ worker.addEventListener("fetch", (event) => {
   else if (path in FILES) event.respondWith(answer(path, event.request));
   if (event.request.mode === "navigate") event.waitUntil(tidyWhenAlone());
 });
+
+/** Files that were right when this worker last hashed them. @type {Set<string>} */
+const right = new Set();
 
 /** Get the page's files; those of a newer version all, so that it can start without a network. */
 async function install() {
@@ -66,7 +70,9 @@ async function load(path) {
     if (!response.ok || response.type !== "basic") continue;
     const data = new Uint8Array(await response.arrayBuffer());
     const type = response.headers.get("content-type") ?? "";
-    if ((await digest(data)) === FILES[path].sha256) return { data, type };
+    if ((await digest(data)) !== FILES[path].sha256) continue;
+    right.add(path);
+    return { data, type };
   }
   throw new Error(`${path} is not the one of version ${VERSION}`);
 }
@@ -101,6 +107,18 @@ function reply({ data, type }, range) {
   if (!span || from > to) return new Response(data, { headers });
   headers.set("Content-Range", `bytes ${from}-${to}/${data.length}`);
   return new Response(data.subarray(from, to + 1), { status: 206, headers });
+}
+
+/**
+ * Tell the page which of its files were hashed and are right, with their hashes.
+ * @param {string[]} urls @param {MessagePort} port
+ */
+async function testify(urls, port) {
+  const paths = urls.map((url) => pathOf(new Request(url))).filter((path) => path in FILES);
+  /** @param {string} path */
+  const check = async (path) => right.has(path) || Boolean(await find(scope, FILES[path]));
+  const good = await Promise.all(paths.map(check));
+  port.postMessage(paths.filter((_, k) => good[k]).map((path) => [path, FILES[path].sha256]));
 }
 
 /** Neither kept nor to be had in this version. @param {string} path */
