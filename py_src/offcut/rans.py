@@ -19,14 +19,25 @@ Source: J. Duda 2013, arXiv 1311.2540; lanes after F. Giesen 2014, arXiv 1402.33
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from offcut.errors import ModelFormatError
 
-__all__ = ["MAX_SYMBOLS", "Stream", "decode", "encode", "frequencies", "lanes_for"]
+__all__ = [
+    "BITS",
+    "MAX_SYMBOLS",
+    "Decoder",
+    "Stream",
+    "decode",
+    "encode",
+    "frequencies",
+    "in_rows",
+    "lanes_for",
+    "use",
+]
 
 BITS = 12
 TOTAL = 1 << BITS
@@ -42,6 +53,14 @@ class Stream:
     words: np.ndarray
     states: np.ndarray
     tables: np.ndarray
+
+
+# (stream, frequencies (256,) of each table, lengths, used) -> symbols of all parts, uint8 (n,), the
+# lanes' last states, and how many words are left over, or -1 when they end too early
+Decoder = Callable[
+    [Stream, Sequence[np.ndarray], Sequence[int], Sequence[int]],
+    tuple[np.ndarray, np.ndarray, int],
+]
 
 
 def lanes_for(symbols: int) -> int:
@@ -103,28 +122,40 @@ def decode(stream: Stream, lengths: Sequence[int], used: Sequence[int]) -> list[
         raise ModelFormatError(f"coded weights: {len(tables)} tables, parts name others")
     if len(stream.states) != lanes_for(total):
         raise ModelFormatError(f"coded weights: {len(stream.states)} lanes for {total} symbols")
-    parts = [np.empty(length, np.uint8) for length in lengths]
-    slots = _slots(stream, tables, _rows(parts, used, TOTAL))  # (total,)
-    symbols = np.concatenate(
-        [np.empty(0, np.uint8), *(np.repeat(np.arange(256, dtype=np.uint8), t) for t in tables)]
-    )
-    return np.split(symbols[slots], np.cumsum(lengths)[:-1]) if lengths else []
+    if not lengths:
+        return []
+    symbols, states, rest = _chosen[-1](stream, tables, lengths, used)
+    if rest < 0:
+        raise ModelFormatError("coded weights: the words end too early")
+    if rest or not (states == LOWEST).all():
+        raise ModelFormatError("coded weights: damaged, the lanes do not end where they began")
+    return np.split(symbols, np.cumsum(lengths)[:-1])
+
+
+def use(decoder: Decoder) -> None:
+    """Let `decoder` decode from now on: the same results as the one here, sooner."""
+    _chosen[:] = [decoder]
 
 
 def _rows(parts: Sequence[np.ndarray], used: Sequence[int], width: int) -> np.ndarray:
     """Return where each symbol's table begins when tables of `width` lie side by side, (n,)."""
-    first = np.asarray(used, np.uint32) * np.uint32(width)
-    return np.repeat(first, [len(part) for part in parts])
+    return _firsts([len(part) for part in parts], used, width)
 
 
-def _slots(stream: Stream, tables: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
-    """Return each symbol's slot, counted from the first table's start, uint32 (n,)."""
-    nothing = np.empty(0, np.uint32)
-    f = np.concatenate([nothing, *(np.repeat(t, t) for t in tables)]).astype(np.uint32)
+def _firsts(lengths: Sequence[int], used: Sequence[int], width: int) -> np.ndarray:
+    return np.repeat(np.asarray(used, np.uint32) * np.uint32(width), lengths)
+
+
+def in_rows(
+    stream: Stream, tables: Sequence[np.ndarray], lengths: Sequence[int], used: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Decode in numpy, a row of lanes at a time."""
+    f = np.concatenate([np.repeat(t, t) for t in tables]).astype(np.uint32)
     offset = np.concatenate(
-        [nothing, *(np.arange(TOTAL) - np.repeat(np.cumsum(t) - t, t) for t in tables)]
+        [np.arange(TOTAL) - np.repeat(np.cumsum(t) - t, t) for t in tables]
     ).astype(np.uint32)  # slot - start
-    slots, words, states = rows, stream.words, stream.states.astype(np.uint32)
+    slots, words = _firsts(lengths, used, TOTAL), stream.words
+    states = stream.states.astype(np.uint32)
     lanes, taken = len(states), 0
     for at in range(0, len(slots), lanes):
         slot = slots[at : at + lanes]  # a view: filled in place
@@ -135,12 +166,14 @@ def _slots(stream: Stream, tables: Sequence[np.ndarray], rows: np.ndarray) -> np
         state += offset.take(slot)
         low = (state < LOWEST).nonzero()[0]
         if len(low) > len(words) - taken:
-            raise ModelFormatError("coded weights: the words end too early")
+            return np.empty(0, np.uint8), states, -1
         state[low] = state[low] << np.uint32(16) | words[taken : taken + len(low)]
         taken += len(low)
-    if taken != len(words) or not (states == LOWEST).all():
-        raise ModelFormatError("coded weights: damaged, the lanes do not end where they began")
-    return slots
+    symbols = np.concatenate([np.repeat(np.arange(256, dtype=np.uint8), t) for t in tables])
+    return symbols[slots], states, len(words) - taken
+
+
+_chosen: list[Decoder] = [in_rows]
 
 
 def _table_bytes(table: np.ndarray) -> bytes:

@@ -159,6 +159,17 @@ typedef struct {
     uint32_t weights, scales, bias_packed;  // results
 } pack_args;
 
+// Decoding of entropy-coded symbols, run once at load. See rans.c.
+typedef struct {
+    uint32_t parts;     // u32 [parts_in][2]: how many symbols, and which table codes them
+    uint32_t tables;    // u16 [tables][256]: frequencies
+    uint32_t words;     // u16 [words_in]
+    uint32_t states;    // u32 [lanes]; in the end those after the last symbol
+    uint32_t out;       // u8: all symbols, a result
+    uint32_t rest;      // i32: words left over, or -1, a result
+    uint32_t parts_in, words_in, lanes;
+} rans_args;
+
 typedef struct {
     uint32_t kernel;  // which row of KERNELS
     uint32_t units;   // how many pieces the kernel splits its work into: rows, blocks, ...
@@ -175,6 +186,7 @@ typedef struct {
         float_conv_args float_conv;
         float_pack_args float_pack;
         pack_args pack;
+        rans_args rans;
         uint32_t words[44];
     };
 } op;
@@ -196,6 +208,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
+kernel decode_rans;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
