@@ -1,7 +1,8 @@
-"""dist/index.html: app/index.html with a `modulepreload` for every script that a start needs.
+"""Scripts that are asked for at once: what a start needs, named where the browser looks first.
 
 A browser learns of a module's imports when it has read the module, so a chain of them costs a round
-trip each. With the list it asks for all at once; those of the worker are then in its HTTP cache.
+trip for each link. dist/index.html is app/index.html with a `modulepreload` for every script of the
+page and of its worker; dist/worker.js is app/worker.js after an `import` of each script that it needs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import posixpath
 import re
 from collections.abc import Mapping
 
-__all__ = ["PAGE", "imports", "with_preloads"]
+__all__ = ["PAGE", "WORKER", "imports", "with_imports", "with_preloads"]
 
-PAGE = "index.html"
-ENTRIES = ("first_worker.js", "worker.js", "main.js")  # in the order in which they are started
+PAGE, WORKER = "index.html", "worker.js"
+ENTRIES = ("first_worker.js", WORKER, "main.js")  # in the order in which they are started
 IMPORT = re.compile(r"""^(?:import|export) [^;]*?["'](\./[^"']+)["'];""", re.M)
 SCRIPT = re.compile(r'^( *)<script type="module"', re.M)
 
@@ -38,3 +39,9 @@ def with_preloads(files: Mapping[str, bytes]) -> bytes:
     names = dict.fromkeys(name for entry in ENTRIES for name in imports(files, entry))
     links = "".join(f'  <link rel="modulepreload" href="{name}">\n' for name in names)
     return SCRIPT.sub(lambda match: links + match[0], page, count=1).encode()
+
+
+def with_imports(files: Mapping[str, bytes], name: str) -> bytes:
+    """Return a module that begins with the imports of all that it needs."""
+    first = "".join(f'import "./{other}";\n' for other in imports(files, name)[1:])
+    return first.encode() + files[name]
