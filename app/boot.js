@@ -32,6 +32,7 @@ import { decompress, membersOf } from "./pack.js";
  * @property {(name: string) => Promise<void>} loadPackage load one more package of the bundle
  * @property {import("./kernels.js").Kernels | null} kernels
  * @property {Manifest} manifest
+ * @property {Promise<unknown>} libraries to be held until numpy is imported
  * @property {() => Promise<import("./model_file.js").Fetched | null>} takeModel
  */
 
@@ -51,6 +52,8 @@ export async function bootPython(root, progress, witness, model) {
   progress({ stage: "files", done: 0, total: 0, unit: "bytes" });
   const manifest = fetchManifest(root);
   const fetchFile = counting(root, manifest, progress, witness);
+  const core = fetchCore(root, manifest, fetchFile);
+  core.then(() => mark("core"), () => {});
   const kernels = compileKernels(fetchFile);
   const modelFile = model && new ModelFile(model, fetchFile, progress);
   modelFile?.fetched.then(() => mark("model"));
@@ -58,10 +61,9 @@ export async function bootPython(root, progress, witness, model) {
   modules.then(() => mark("modules"), () => {});
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const listed = fetchFile(LEFT_OUT).then((data) => new TextDecoder().decode(data));
-  const core = fetchCore(root, manifest, fetchFile);
-  core.then(() => mark("core"), () => {});
   await Promise.all([manifest, modules, lock, core, kernels, listed]);
   mark("files");
+  const libraries = compileLibraries(await modules);
   const pillow = FOLDER + JSON.parse(await lock).packages[SPARE]?.file_name;
   const atHand = new Map();
   const spare = fetchSpare([pillow], fetchFile, atHand);
@@ -92,7 +94,18 @@ export async function bootPython(root, progress, witness, model) {
     await spare; // "ready" comes after it, and promises that no photo causes a request
     return modelFile ? modelFile.take() : null;
   };
-  return { pyodide, loadPackage, manifest: files, kernels: await kernels, takeModel };
+  return { pyodide, loadPackage, libraries, manifest: files, kernels: await kernels, takeModel };
+}
+
+/**
+ * Compile numpy's libraries off this thread. Python compiles them again when it imports them, on
+ * this thread; a browser that still has the module of the same bytes takes that one.
+ * @param {Uint8Array} modules @returns {Promise<unknown>} the modules, to be held until then
+ */
+function compileLibraries(modules) {
+  const libraries = [...membersOf(modules)].filter(({ name }) => name.endsWith(".so"));
+  const compile = (/** @type {any} */ { data }) => WebAssembly.compile(data);
+  return Promise.allSettled(libraries.map(compile));
 }
 
 /**
