@@ -31,6 +31,7 @@ import { takeWorker } from "./first_worker.js";
  * @property {string} name
  * @property {number} width
  * @property {number} height
+ * @property {number} threads that worked on it
  * @property {Record<string, number>} milliseconds
  */
 /**

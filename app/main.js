@@ -101,7 +101,8 @@ function show() {
   const failure = known.failure ?? known.mishap ?? photo?.failure ?? null;
   root.dataset.view = photos.list.some(({ state }) => state !== "error") ? "photo" : "empty";
   root.dataset.state = stateOf(failure);
-  if (known.info) showStatus(known.info, lastTimes());
+  const last = lastCutout();
+  if (known.info) showStatus(last ? { ...known.info, threads: last.threads } : known.info, last);
   showModel(models.work && describeModel(models.work));
   showFailure(failure, {
     retry: !FINAL.has(failure?.type ?? ""),
@@ -134,9 +135,8 @@ function waitingFor() {
   return "Waiting for the photos before it.";
 }
 
-function lastTimes() {
-  const shown = photos.selected?.cutout ?? photos.list.findLast((photo) => photo.cutout)?.cutout;
-  return shown?.milliseconds ?? null;
+function lastCutout() {
+  return photos.selected?.cutout ?? photos.list.findLast((photo) => photo.cutout)?.cutout ?? null;
 }
 
 /** @param {Failure | null} failure */

@@ -5,6 +5,7 @@ import { Failure } from "./failure.js";
 import { describeBoot, describePhoto } from "./stages.js";
 
 /** @typedef {import("./boot.js").Progress} Progress */
+/** @typedef {import("./engine.js").Cutout} Cutout */
 /** @typedef {import("./engine.js").Info} Info */
 /** @typedef {import("./photos.js").Photo} Photo */
 
@@ -38,14 +39,15 @@ export function showBoot(progress) {
   one("progress.boot-bar").setAttribute("value", String(fraction));
 }
 
-/** @param {Info} info @param {Record<string, number> | null} milliseconds of the last photo */
-export function showStatus(info, milliseconds) {
+/** @param {Info} info @param {Cutout | null} last the last photo's */
+export function showStatus(info, last) {
   root.dataset.backend = info.backend;
   root.dataset.threads = String(info.threads);
   root.dataset.model = info.model;
   const threads = info.threads === 1 ? "1 thread" : `${info.threads} threads`;
   const parts = [info.model, info.backend, threads];
-  if (milliseconds) {
+  if (last) {
+    const { milliseconds } = last;
     const total = Object.values(milliseconds).reduce((sum, value) => sum + value, 0);
     root.dataset.milliseconds = String(Math.round(total));
     const stages = Object.entries(milliseconds).map(([name, ms]) => `${name} ${Math.round(ms)}`);

@@ -50,8 +50,10 @@ export class Witness {
   /** The start is over: keep what there is. */
   async flush() {
     this.#idle = true;
-    const refusals = await Promise.all(this.#later.splice(0).map((begin) => begin()));
-    this.#refusal ||= refusals.find(Boolean) ?? "";
+    for (const begin of this.#later.splice(0)) {
+      const refusal = await begin(); // one after another, since a photo may come between
+      this.#refusal ||= refusal;
+    }
     tell({ kept: this.#refusal });
   }
 }

@@ -14,6 +14,7 @@ from offcut.imaging.compose import Color, compose
 from offcut.imaging.postprocess import postprocess
 from offcut.imaging.preprocess import preprocess
 from offcut.imaging.refine import refine
+from offcut.imaging.resample import shrink
 from offcut.session import Session
 
 __all__ = ["Cutout", "Options", "Report", "cut_out", "no_report"]
@@ -67,12 +68,14 @@ async def cut_out(image: np.ndarray, session: Session, report: Report | None = N
 
     await report("preprocess", 0, 1)
     with _timed(spent, "preprocess"):
-        x = preprocess(image, card.input)  # f32 (1, 3, h, w)
+        small = shrink(image, card.input.size)[:3]  # f32 (3, h, w)
+        x = preprocess(image, card.input, small=small)  # f32 (1, 3, h, w)
     with _timed(spent, "inference"):
         output = await session.run(x, checkpoint)  # f32 (1, 1, h, w)
     await report("refine", 0, 1)
     with _timed(spent, "refine"):
-        alpha = refine(postprocess(output, card.output), image, card.output)  # f32 (H, W)
+        mask = postprocess(output, card.output)  # f32 (h, w)
+        alpha = refine(mask, image, card.output, small=small)  # f32 (H, W)
     return Cutout(image, alpha, spent)
 
 

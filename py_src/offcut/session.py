@@ -40,6 +40,12 @@ class Session:
         outputs = await self.program.run({graph.inputs[0]: x}, checkpoint)
         return outputs[self.model.card.output.name]
 
+    def tune(self) -> None:
+        """Let a program that can choose how it runs find out what is fastest now."""
+        tune = getattr(self.program, "tune", None)
+        if tune is not None:
+            tune()
+
     def close(self) -> None:
         """Give back the program's memory and threads."""
         self.program.close()

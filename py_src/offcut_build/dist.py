@@ -65,7 +65,8 @@ def build(tree: Tree, found: dict[str, Path], start: modules.Start) -> Path:
     files = collect(tree, found, start)
     version = tree.project().version
     files[preload.PAGE] = preload.with_preloads(files)
-    files[preload.WORKER] = preload.with_imports(files, preload.WORKER)
+    if preload.WORKER in files:
+        files[preload.WORKER] = preload.with_imports(files, preload.WORKER)
     if offline.SCRIPT in files:
         files[offline.SCRIPT] = offline.script(files, _rows(files), version)
     files[MANIFEST] = manifest(files, version)

@@ -1,8 +1,9 @@
 """Scripts that are asked for at once: what a start needs, named where the browser looks first.
 
-A browser learns of a module's imports when it has read the module, so a chain of them costs a round
-trip for each link. dist/index.html is app/index.html with a `modulepreload` for every script of the
-page and of its worker; dist/worker.js is app/worker.js after an `import` of each script that it needs.
+A browser learns of a module's imports when it has read the module, so a chain of them costs a
+round trip for each link. dist/index.html is app/index.html with a `modulepreload` for every script
+of the page and of its worker; dist/worker.js is app/worker.js after an `import` of each script that
+it needs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def imports(files: Mapping[str, bytes], entry: str) -> list[str]:
 def with_preloads(files: Mapping[str, bytes]) -> bytes:
     """Return the page with its preloads, before the first script."""
     page = files[PAGE].decode()
-    names = dict.fromkeys(name for entry in ENTRIES for name in imports(files, entry))
+    entries = [entry for entry in ENTRIES if entry in files]
+    names = dict.fromkeys(name for entry in entries for name in imports(files, entry))
     links = "".join(f'  <link rel="modulepreload" href="{name}">\n' for name in names)
     return SCRIPT.sub(lambda match: links + match[0], page, count=1).encode()
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offcut import coding, rans
-from offcut.backends.simd.decode import decoder
+from offcut.backends.simd.workbench import Workbench
 from offcut.errors import ModelFormatError
 from tests.simd import machines
 
@@ -18,7 +18,7 @@ from tests.simd import machines
 @pytest.fixture(params=["native", "wasm"])
 def kernels(request: pytest.FixtureRequest, cache: pytest.Cache) -> Iterator[rans.Decoder]:
     start = machines.native if request.param == "native" else machines.wasm(cache)
-    yield decoder(lambda size: start(size, 1))
+    yield Workbench(lambda size: start(size, 1)).decode
 
 
 def coded(parts: list[np.ndarray]) -> tuple[rans.Stream, list[np.ndarray], list[int], list[int]]:
@@ -47,7 +47,7 @@ def test_damaged_words_give_what_numpy_gives(given_parts: list[bytes], random: o
         words[random.randrange(len(words))] ^= 1 + random.randrange(0xFFFF)  # type: ignore[attr-defined]
         words = words[: random.randrange(len(words) + 1)]  # type: ignore[attr-defined]
     damaged = rans.Stream(words, stream.states, stream.tables)
-    native = decoder(lambda size: machines.native(size, 1))
+    native = Workbench(lambda size: machines.native(size, 1)).decode
     expected = rans.in_rows(damaged, tables, lengths, used)
     symbols, states, rest = native(damaged, tables, lengths, used)
     assert rest == expected[2]

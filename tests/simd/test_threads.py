@@ -62,6 +62,8 @@ def test_a_probed_program_says_how_many_threads_it_uses() -> None:
     assert probe_op(assembly.draft) is not None
     library = native(assembly.size(4), 4)
     program = SimdProgram(model, assembly, library, probe=True)
+    assert program.threads == 4  # all of them, until it is told to find out
+    program.tune()
     assert program.threads == library.active
     assert program.threads in (1, 2, 4)
     asyncio.run(program.run(inputs, no_checkpoint))
@@ -73,5 +75,7 @@ def test_starting_over_leaves_no_thread_behind() -> None:
     assembly = assemble(lower(model, LOWERING, quantize=True))
     before = threading.active_count()
     for _ in range(5):
-        SimdProgram(model, assembly, native(assembly.size(3), 3), probe=True).close()
+        program = SimdProgram(model, assembly, native(assembly.size(3), 3), probe=True)
+        program.tune()
+        program.close()
     assert threading.active_count() == before

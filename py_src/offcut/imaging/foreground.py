@@ -12,9 +12,11 @@ the true alpha and with a blurred one: untouched .046 and .042; blur-fusion at f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from offcut.imaging.resample import bilinear_taps, bilinear_width, shrink
+from offcut.imaging.resample import Kernel, bilinear_kernel, filtered, shrink
 
 __all__ = ["Colours", "estimate"]
 
@@ -42,7 +44,8 @@ def estimate(image: np.ndarray, matte: np.ndarray) -> Colours:
 
     small = shrink(image, (size[0], size[1]), prepare=prepare)  # (4, h, w)
     alpha = small[3] * np.float32(1 / 255)
-    return _spread(small[:3], _eighth(alpha)), _spread(small[:3], _eighth(1 - alpha))
+    subject, background = _spread(small[:3], _eighth(np.stack([alpha, 1 - alpha])))
+    return subject, background
 
 
 def _eighth(x: np.ndarray) -> np.ndarray:
@@ -51,37 +54,44 @@ def _eighth(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _spread(colours: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return f32 (3, h, w): `colours` where `weight`, f32 (h, w), is high, spread from there."""
-    levels = [np.concatenate([colours * weight, weight[None]])]  # (4, h, w) each
-    while max(levels[-1].shape[1:]) > 1:
+def _spread(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return f32 (n, 3, h, w): `colours` where one of `weights`, f32 (n, h, w), is high, spread."""
+    first = np.empty((len(weights), 4, *weights.shape[1:]), np.float32)
+    np.multiply(colours, weights[:, None], out=first[:, :3])
+    first[:, 3] = weights
+    levels = [first]  # (n, 4, h, w) each
+    while max(levels[-1].shape[2:]) > 1:
         levels.append(_halved(levels[-1]))
     result = _mean_colour(levels[-1])
     for level in reversed(levels[:-1]):
-        trust = np.minimum(level[3] * np.float32(TRUST), 1)
-        result = _enlarged(result, (level.shape[1], level.shape[2]))  # (3, h, w)
+        trust = np.minimum(level[:, 3:] * np.float32(TRUST), 1)
+        result = _resampled(result, [bilinear_kernel(*n) for n in _sizes(result, level)])
         result += trust * (_mean_colour(level) - result)
     return result
 
 
 def _mean_colour(level: np.ndarray) -> np.ndarray:
-    return np.asarray(level[:3] / np.maximum(level[3], np.float32(1e-20)))
+    return np.asarray(level[:, :3] / np.maximum(level[:, 3:], np.float32(1e-20)))
+
+
+def _sizes(small: np.ndarray, large: np.ndarray) -> Iterator[tuple[int, int]]:
+    return zip(small.shape[2:], large.shape[2:], strict=True)
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:
-    """Return the means of 2x2 pixels of f32 (4, h, w); an odd border counts as repeated."""
-    for axis in (1, 2):
-        size = planes.shape[axis]
-        at = np.arange(0, size, 2)
-        planes = planes.take(at, axis=axis) + planes.take(np.minimum(at + 1, size - 1), axis=axis)
-    return planes * np.float32(0.25)
+    """Return the means of 2x2 pixels of f32 (n, 4, h, w); an odd border counts as repeated."""
+
+    def kernel(size: int) -> Kernel:
+        at = np.arange(0, size, 2, dtype=np.int32)
+        taps = np.stack([at, np.minimum(at + 1, size - 1)])
+        return taps, np.full(taps.shape, 0.5, np.float32)
+
+    return _resampled(planes, [kernel(size) for size in planes.shape[2:]])
 
 
-def _enlarged(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return f32 (3, h, w) planes enlarged to `size`, bilinearly."""
-    for length in reversed(size):  # along rows, then along columns, turned both times
-        turned = planes.reshape(-1, planes.shape[2])
-        wide = bilinear_width(turned, *bilinear_taps(planes.shape[2], length))
-        planes = wide.reshape(3, -1, length).swapaxes(1, 2)
-        planes = np.ascontiguousarray(planes)
-    return planes
+def _resampled(planes: np.ndarray, kernels: list[Kernel]) -> np.ndarray:
+    """Return f32 (n, c, h, w) planes filtered along both axes."""
+    flat = planes.reshape(-1, *planes.shape[2:])
+    for kernel in kernels:
+        flat = filtered(flat, kernel, turned=True)
+    return flat.reshape(*planes.shape[:2], *flat.shape[1:])

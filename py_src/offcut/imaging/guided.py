@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from offcut.imaging.resample import filtered
+
 __all__ = ["coefficients"]
 
 # Measured with U2-Netp's maps at 320x320. On soft truth r = 2 lowers the error in the band around
@@ -25,15 +27,19 @@ def coefficients(alpha: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
     alpha: f32 (h, w). colours: f32 (3, h, w), 0 to 1.
     """
-    means = [_box(plane) for plane in colours]  # (h, w) each
-    mean = _box(alpha)
-    joint = [_box(colours[c] * alpha) - means[c] * mean for c in range(3)]
-
-    def covariance(i: int, j: int) -> np.ndarray:
-        return _box(colours[i] * colours[j]) - means[i] * means[j]
-
-    r, g, b = (covariance(i, i) + np.float32(EPSILON) for i in range(3))
-    rg, rb, gb = covariance(0, 1), covariance(0, 2), covariance(1, 2)
+    pairs = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
+    products = np.empty((4 + 3 + len(pairs), *alpha.shape), np.float32)  # (13, h, w)
+    products[:3], products[3] = colours, alpha
+    np.multiply(colours, alpha, out=products[4:7])
+    for plane, (i, j) in zip(products[7:], pairs, strict=True):
+        np.multiply(colours[i], colours[j], out=plane)
+    means = _box(products)
+    mean = means[3]
+    joint = means[4:7] - means[:3] * mean
+    r, g, b, rg, rb, gb = (
+        means[7 + k] - means[i] * means[j] + np.float32(EPSILON if i == j else 0)
+        for k, (i, j) in enumerate(pairs)
+    )
     # The inverse of the symmetric 3x3 matrix, times the determinant.
     inverse = [
         [g * b - gb * gb, rb * gb - rg * b, rg * gb - rb * g],
@@ -41,24 +47,19 @@ def coefficients(alpha: np.ndarray, colours: np.ndarray) -> np.ndarray:
         [rg * gb - rb * g, rg * rb - r * gb, r * g - rg * rg],
     ]
     determinant = r * inverse[0][0] + rg * inverse[0][1] + rb * inverse[0][2]
-    out = np.empty((4, *alpha.shape), np.float32)  # (4, h, w)
-    offset = mean
+    lines = np.empty((4, *alpha.shape), np.float32)  # (4, h, w)
+    lines[3] = mean
     for i, (p, q, s) in enumerate(inverse):
-        factor = (p * joint[0] + q * joint[1] + s * joint[2]) / determinant
-        out[i] = _box(factor)
-        offset = offset - factor * means[i]
-    out[3] = _box(offset)
-    return out
+        lines[i] = (p * joint[0] + q * joint[1] + s * joint[2]) / determinant
+        lines[3] -= lines[i] * means[i]
+    return _box(lines)
 
 
-def _box(plane: np.ndarray) -> np.ndarray:
-    """Return the mean of the window around every pixel of f32 (h, w), the border repeated."""
-    h, w = plane.shape
-    padded = np.pad(plane, RADIUS, mode="edge")
-    down = padded[:h].copy()  # (h, w + 2 r)
-    for step in range(1, 2 * RADIUS + 1):
-        down += padded[step : step + h]
-    across = down[:, :w].copy()  # (h, w)
-    for step in range(1, 2 * RADIUS + 1):
-        across += down[:, step : step + w]
-    return across * np.float32(1 / (2 * RADIUS + 1) ** 2)
+def _box(planes: np.ndarray) -> np.ndarray:
+    """Return the mean of the window around every pixel of f32 (c, h, w), the border repeated."""
+    for size in planes.shape[1:]:
+        reach = np.arange(-RADIUS, RADIUS + 1)[:, None]
+        taps = np.clip(np.arange(size) + reach, 0, size - 1).astype(np.int32)  # (2 r + 1, size)
+        planes = filtered(planes, (taps, np.ones(taps.shape, np.float32)), turned=True)
+    planes *= np.float32(1 / (2 * RADIUS + 1) ** 2)
+    return planes

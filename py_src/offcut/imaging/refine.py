@@ -22,12 +22,17 @@ BAND = 32  # rows worked on at a time
 JOIN = 64  # columns: spans of work that are nearer than this become one
 
 
-def refine(alpha: np.ndarray, image: np.ndarray, spec: OutputSpec) -> np.ndarray:
-    """Return alpha, f32 (H, W) in [0, 1], for `image`, u8 (H, W, 4), from alpha, f32 (h, w)."""
+def refine(
+    alpha: np.ndarray, image: np.ndarray, spec: OutputSpec, *, small: np.ndarray | None = None
+) -> np.ndarray:
+    """Return alpha, f32 (H, W) in [0, 1], for `image`, u8 (H, W, 4), from alpha, f32 (h, w).
+
+    small: `image` shrunk to the size of alpha, f32 (3, h, w), 0 to 255, if that is known.
+    """
     height, width = image.shape[:2]
-    small = shrink(image, (alpha.shape[0], alpha.shape[1]))[:3]  # (3, h, w)
-    small *= np.float32(1 / 255)
-    lines = coefficients(alpha, small)  # (4, h, w)
+    if small is None or small.shape[1:] != alpha.shape:
+        small = shrink(image, (alpha.shape[0], alpha.shape[1]))[:3]  # (3, h, w)
+    lines = coefficients(alpha, small * np.float32(1 / 255))  # (4, h, w)
     sure = _sure(lines, spec.contrast)  # i8 (h, w)
     # With contrast, and for colours from 0 to 255.
     lines *= np.float32(spec.contrast)

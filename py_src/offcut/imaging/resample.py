@@ -9,11 +9,23 @@ Every sum is a chain of element-wise additions, so that all platforms give the s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["BAND_SAMPLES", "bilinear_taps", "bilinear_width", "shrink"]
+__all__ = [
+    "BAND_SAMPLES",
+    "Filterer",
+    "Kernel",
+    "bilinear_kernel",
+    "bilinear_taps",
+    "bilinear_width",
+    "filtered",
+    "in_numpy",
+    "shrink",
+    "use",
+]
 
 BAND_SAMPLES = 1 << 21  # of one array in a band of rows: 8 MB in float32
 LOBES = 3  # of the Lanczos kernel
@@ -21,6 +33,8 @@ MAX_BLOCK = 16  # 16 * 16 * 255 is the most that 16 bits hold
 KEPT = 2  # blocks an output pixel keeps per axis, so that Lanczos decides the frequencies
 
 Prepare = Callable[[np.ndarray, slice], np.ndarray]
+Kernel = tuple[np.ndarray, np.ndarray]  # taps, i32, and weights, f32, both (t, size_out)
+Filterer = Callable[[np.ndarray, np.ndarray, np.ndarray, bool], np.ndarray]
 
 
 def shrink(
@@ -34,10 +48,8 @@ def shrink(
     full = image.shape[:2]
     block = tuple(min(MAX_BLOCK, max(1, n // (m * KEPT))) for n, m in zip(full, size, strict=True))
     means = _block_means(image, (block[0], block[1]), prepare)  # (4, H', W')
-    rows = _filtered(means, _filter(full[0], block[0], size[0]))  # (4, h, W')
-    columns = rows.transpose(2, 0, 1).reshape(1, rows.shape[2], -1)  # (1, W', 4 h)
-    turned = _filtered(columns, _filter(full[1], block[1], size[1]))  # (1, w, 4 h)
-    out = np.ascontiguousarray(turned.reshape(size[1], 4, size[0]).transpose(1, 2, 0))
+    rows = filtered(means, _filter(full[0], block[0], size[0]), turned=True)  # (4, W', h)
+    out = filtered(rows, _filter(full[1], block[1], size[1]), turned=True)  # (4, h, w)
     return np.clip(out, 0.0, 255.0, out=out)
 
 
@@ -51,6 +63,13 @@ def bilinear_taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
     at = np.clip(at, 0.0, size_in - 1)
     low = np.minimum(at.astype(np.int32), max(size_in - 2, 0))
     return low, (at - low).astype(np.float32)
+
+
+def bilinear_kernel(size_in: int, size_out: int) -> Kernel:
+    """Return bilinear_taps as a kernel of two taps."""
+    low, part = bilinear_taps(size_in, size_out)
+    taps = np.stack([low, np.minimum(low + 1, size_in - 1)])
+    return taps, np.stack([1 - part, part])
 
 
 def bilinear_width(rows: np.ndarray, low: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -67,6 +86,9 @@ def _block_means(image: np.ndarray, block: tuple[int, int], prepare: Prepare | N
     """Return the mean of each block of pixels, f32 (4, H', W'); blocks at the end may be cut."""
     height, width = image.shape[:2]
     high, wide = block
+    if block == (1, 1):
+        whole = image if prepare is None else prepare(image, slice(0, height))
+        return np.ascontiguousarray(whole.transpose(2, 0, 1), np.float32)
     out = np.empty((4, -(-height // high), -(-width // wide)), np.float32)  # (4, H', W')
     widths = np.full(out.shape[2], wide, np.float32)
     widths[-1] = width - (out.shape[2] - 1) * wide
@@ -109,7 +131,8 @@ def _column_sums(sums: np.ndarray, wide: int) -> np.ndarray:
     return total.view(np.uint16).reshape(*total.shape, 4)
 
 
-def _filter(size: int, block: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
+@functools.lru_cache(maxsize=8)  # a photo is shrunk more than once
+def _filter(size: int, block: int, size_out: int) -> Kernel:
     """Return taps i32 and weights f32, both (t, size_out), for blocks of a line of `size` pixels.
 
     A block weighs what the kernel says at its centre, times its width; the weights sum to 1.
@@ -136,16 +159,33 @@ def _lanczos(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) < LOBES, np.sinc(x) * np.sinc(x / LOBES), 0.0)
 
 
-def _filtered(planes: np.ndarray, kernel: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def filtered(planes: np.ndarray, kernel: Kernel, *, turned: bool = False) -> np.ndarray:
     """Return f32 (c, size_out, m): `planes`, f32 (c, n, m), filtered along their rows.
+
+    turned: return (c, m, size_out) instead; twice so, both axes are filtered.
+    """
+    return _chosen[-1](planes, *kernel, turned)
+
+
+def use(filterer: Filterer) -> None:
+    """Let `filterer` filter from now on: the same results as `in_numpy`, sooner."""
+    _chosen[:] = [filterer]
+
+
+def in_numpy(
+    planes: np.ndarray, taps: np.ndarray, weights: np.ndarray, turned: bool
+) -> np.ndarray:
+    """Filter in numpy: the definition.
 
     Whole rows are gathered, which is several times faster than gathering numbers.
     """
-    taps, weights = kernel
     out = planes.take(taps[0], axis=1)
     out *= weights[0][:, None]
     for tap, weight in zip(taps[1:], weights[1:], strict=True):
         term = planes.take(tap, axis=1)
         term *= weight[:, None]
         out += term
-    return out
+    return np.ascontiguousarray(out.swapaxes(1, 2)) if turned else out
+
+
+_chosen: list[Filterer] = [in_numpy]

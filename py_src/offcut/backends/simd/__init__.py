@@ -118,7 +118,10 @@ async def compile(
     assembly = assemble(lower(model, LOWERING, quantize=precision == "auto"))
     count = threads or default_threads()
     library = await _library(assembly.size(count), count)
-    return SimdProgram(model, assembly, library, probe=threads is None)
+    program = SimdProgram(model, assembly, library, probe=threads is None)
+    if sys.platform != "emscripten":  # a page is busy while it starts, and tunes later
+        program.tune()
+    return program
 
 
 def default_threads() -> int:

@@ -20,8 +20,7 @@ import js
 import numpy as np
 from pyodide.ffi import JsException, create_once_callable, to_js
 
-from offcut import rans
-from offcut.backends.simd.decode import decoder
+from offcut.backends.simd.workbench import Workbench
 from offcut.errors import BackendError
 
 __all__ = ["JsLibrary", "configure", "most_threads", "obstacle", "open_library"]
@@ -36,7 +35,7 @@ CONFIGURED: dict[str, Any] = {}  # what `configure` was given: one page, one set
 def configure(single: Any, threads: Any = None, start_thread: Any = None) -> None:
     """Take the compiled modules, as the module's docstring says."""
     CONFIGURED.update(single=single, threads=threads, start_thread=start_thread)
-    rans.use(decoder(lambda size: JsLibrary(single, size, threads=1)))
+    Workbench(lambda size: JsLibrary(single, size, threads=1)).install()
 
 
 def obstacle() -> str:

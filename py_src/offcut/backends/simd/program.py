@@ -49,7 +49,7 @@ class SimdProgram:
     def __init__(
         self, model: Model, assembly: Assembly, library: Library, *, probe: bool = False
     ) -> None:
-        """Load `assembly` into `library`; with `probe`, use as many threads as are fastest."""
+        """Load `assembly` into `library`; with `probe`, tune() may choose how many threads run."""
         self.model = model
         self.library: Library | None = library
         self.threads = library.threads
@@ -63,8 +63,12 @@ class SimdProgram:
         ]
         self._steps = assembly.steps
         self._load(assembly, library)
-        op = probe_op(assembly.draft) if probe and library.threads > 1 else None
-        if op is not None:
+        self._probe = probe_op(assembly.draft) if probe and library.threads > 1 else None
+
+    def tune(self) -> None:
+        """Use as many threads as are fastest now, unless the caller has said how many."""
+        op, library = self._probe, self.library
+        if op is not None and library is not None:
             self._use(fastest(library.threads, lambda threads: self._time(op, threads)))
 
     def _load(self, assembly: Assembly, library: Library) -> None:

@@ -26,7 +26,7 @@ static kernel *const KERNELS[] = {
     conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd,
     max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float,
     reduce_float, normalize_float, conv_depthwise, affine_u8, reduce_u8, normalize_u8,
-    conv_float_pixel, decode_rans,
+    conv_float_pixel, decode_rans, filter_rows,
 };
 
 static void barrier(control *c, uint32_t threads) {

@@ -159,6 +159,14 @@ typedef struct {
     uint32_t weights, scales, bias_packed;  // results
 } pack_args;
 
+// A filter along the rows of pictures. See image.c.
+typedef struct {
+    uint32_t in, out;        // f32 planes
+    uint32_t taps, weights;  // u32, f32 [count][rows_out]
+    uint32_t rows_in, rows_out, width, count;
+    uint32_t turned;  // 1: the result's rows are its columns
+} filter_args;
+
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
 typedef struct {
     uint32_t parts;     // u32 [parts_in][2]: how many symbols, and which table codes them
@@ -186,6 +194,7 @@ typedef struct {
         float_conv_args float_conv;
         float_pack_args float_pack;
         pack_args pack;
+        filter_args filter;
         rans_args rans;
         uint32_t words[44];
     };
@@ -208,7 +217,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
-kernel decode_rans;
+kernel decode_rans, filter_rows;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
