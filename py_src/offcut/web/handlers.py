@@ -29,6 +29,7 @@ from offcut.web import model_file
 __all__ = ["METHODS", "Report", "Service", "method"]
 
 YIELD_EVERY = 0.03  # seconds between looks at the page's messages
+PAUSE = 0.25  # seconds after which an idle page warms up: a photo that comes before goes first
 RESTART = "reload the page"
 
 
@@ -78,7 +79,8 @@ class Service:
             if self.tasks:
                 raise Cancelled("a call has come")
 
-        if self.session:
+        await asyncio.sleep(PAUSE)
+        if self.session and not self.tasks:
             with contextlib.suppress(OffcutError):  # a photo will tell
                 await removal.warm_up(self.session, yield_to_calls)
 
