@@ -46,12 +46,14 @@ FOOT = """## How to read it
   pass is not counted; `first` is it. The peer's int8 is the faster of QDQ and QOperator.
 - `profile/...`: the ops of a pass one by one, by kernel, each from Python.
 - `native/...`: the same on CPython with as many threads; onnxruntime's stop spinning between runs.
-- `ready/...`: from the navigation's begin to `data-state="ready"` by the page's own clock. Cold is
+- `ready/...`: from the navigation's begin, in a window that has drawn itself, to
+  `data-state="ready"` by the page's own clock. Cold is
   a fresh profile, warm the third visit. The peer is a page that does nothing but `loadPyodide()`,
   `loadPackage("numpy")` and `import numpy` with Pyodide's published files, from the same server.
   `ready/cold/files` and `ready/cold/python` are when the files were there and when Python was.
 - `first_cutout/...`: `cold` and `warm` from the navigation's begin, with a photo of 0.26 megapixels
-  chosen as soon as the page is there; `after_ready` from choosing it on a page that is ready;
+  chosen as soon as the page is there; `after_ready` from choosing it on a page that has been ready
+  for a second, which is less than a person takes;
   `beyond_forward` is that less the median pass.
 - `photo/...`: JPEG files through the handler that answers the page, in Chromium, after a warm-up.
   `python_heap` is Python's memory, which never shrinks; `process_peak` is the most memory that the

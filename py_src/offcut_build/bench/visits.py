@@ -22,6 +22,8 @@ from offcut_build.console import say
 __all__ = ["visits"]
 
 PATIENCE = 180_000  # milliseconds
+SETTLE = 600  # milliseconds until a new window of the browser has drawn itself
+CHOOSE = 1_000  # milliseconds in which no one has chosen a photo yet
 OBSERVE = """
 window.benchLog = [];
 const note = (what) => window.benchLog.push([what, performance.now()]);
@@ -96,6 +98,7 @@ def _ready(context: BrowserContext, url: str, photo: Path, times: Times) -> None
                 times.add(f"{name}/{mark}", milliseconds)
         if name == "ready/cold":
             times.threads = int(page.get_attribute("html", "data-threads") or 0)
+            page.wait_for_timeout(CHOOSE)
             page.set_input_files(INPUT, photo)
             _wait(page, "done")
             times.add("first_cutout/after_ready", _when(page, "done") - _when(page, "chosen"))
@@ -112,7 +115,7 @@ def _marks(page: Page) -> dict[str, float]:
 def _cutout(context: BrowserContext, url: str, photo: Path, times: Times) -> None:
     """Visit three times and choose the photo at once, while the page loads."""
     for name in ("first_cutout/cold", "", "first_cutout/warm"):
-        page = context.new_page()
+        page = _new_page(context)
         page.goto(url)
         page.set_input_files(INPUT, photo)
         _wait(page, "done")
@@ -122,9 +125,15 @@ def _cutout(context: BrowserContext, url: str, photo: Path, times: Times) -> Non
 
 
 def _open(context: BrowserContext, url: str, state: str) -> Page:
-    page = context.new_page()
+    page = _new_page(context)
     page.goto(url)
     _wait(page, state)
+    return page
+
+
+def _new_page(context: BrowserContext) -> Page:
+    page = context.new_page()
+    page.wait_for_timeout(SETTLE)
     return page
 
 
