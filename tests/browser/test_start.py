@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from offcut import serve
 from tests.browser.app import App
-from tests.browser.test_conformance import PAGES, RUN
+from tests.browser.python_page import PAGES, RUN
 
 
 @pytest.fixture(scope="module")
