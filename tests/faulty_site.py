@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ class Answer:
     status: int = 200
     cut_at: int | None = None  # bytes of the body after which the connection is closed
     stall: bool = False  # never answer
+    headers: dict[str, str] = field(default_factory=dict)  # beside those that are always sent
 
 
 Fault = Callable[[Answer], None]
@@ -53,6 +55,35 @@ def flipped(answer: Answer) -> None:
     answer.body = bytes(body)
 
 
+def recoded(answer: Answer) -> None:
+    """Compress and relabel, as proxies do that mean well, with a clock that is wrong."""
+    if not answer.type.startswith("image/"):
+        answer.body = gzip.compress(answer.body, 1)
+        answer.headers["Content-Encoding"] = "gzip"
+    if answer.type.startswith("text/"):
+        answer.type = f"{answer.type.partition(';')[0]}; charset=windows-1251"
+    answer.headers |= {"Last-Modified": "Fri, 01 Jan 2100 00:00:00 GMT", "Age": "999999999"}
+    answer.headers |= {"Expires": "Thu, 01 Jan 1970 00:00:00 GMT", "Via": "1.1 a proxy"}
+
+
+def before(script: str) -> Fault:
+    """Return a fault that runs `script` before the script that is asked for."""
+
+    def changed(answer: Answer) -> None:
+        answer.body = script.encode() + b"\n" + answer.body
+
+    return changed
+
+
+def behind(script: str) -> Fault:
+    """Return a fault that runs `script` after the script that is asked for."""
+
+    def changed(answer: Answer) -> None:
+        answer.body += b"\n" + script.encode()
+
+    return changed
+
+
 def plain_text(answer: Answer) -> None:
     """Serve the right bytes as text/plain."""
     answer.type = "text/plain"
@@ -75,6 +106,7 @@ class Site:
     folder: Path
     faults: dict[str, Fault] = field(default_factory=dict)  # path -> fault
     times: dict[str, int] = field(default_factory=dict)  # path -> how often, when not for ever
+    everywhere: Fault | None = None  # befalls every file
     ranges: bool = True  # honour Range
     seen: list[tuple[str, str]] = field(default_factory=list)  # path, Range header
     closing: threading.Event = field(default_factory=threading.Event)
@@ -91,6 +123,8 @@ class Site:
             if path in self.times:
                 self.times[path] = left - 1
             self.faults[path](answer)
+        if self.everywhere:
+            self.everywhere(answer)
         return answer
 
 
@@ -128,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         span = re.fullmatch(r"bytes=(\d+)-(\d+)", wanted) if self.site.ranges else None
         data = answer.body
-        if span and answer.status == 200:
+        if span and answer.status == 200 and "Content-Encoding" not in answer.headers:
             begin, end = int(span[1]), min(int(span[2]) + 1, len(data))
             answer.status = 206
             content_range = f"bytes {begin}-{end - 1}/{len(data)}"
@@ -140,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         if answer.status == 206:
             self.send_header("Content-Range", content_range)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", answer.type)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

@@ -29,10 +29,14 @@ class PythonPage:
 
 
 @contextmanager
-def python_page(browser: Browser, dist: Path, folder: Path) -> Iterator[PythonPage]:
-    """Serve a copy of dist/ in `folder`, and open the page."""
+def python_page(
+    browser: Browser, dist: Path, folder: Path, *, headers: bool = True
+) -> Iterator[PythonPage]:
+    """Serve a copy of dist/ in `folder`, and open the page; headers: with the policy."""
     shutil.copytree(dist, folder)
     shutil.copytree(PAGES, folder, dirs_exist_ok=True)
+    if not headers:
+        (folder / "_headers").unlink()
     with serve.start(folder) as server:
         context = browser.new_context()
         page = context.new_page()

@@ -21,6 +21,7 @@ from tests.faulty_site import (
     shortened,
     web_page,
 )
+from tests.record import record
 
 # From the reply that shows the damage to the error on the page. All files are local, so this
 # bounds the whole of it; the page's own start is in it.
@@ -48,6 +49,7 @@ def test_L1_L2_damaged_core_file_is_named(
     fresh: App, faulty: Site, name: str, fault: Fault
 ) -> None:
     faulty.faults[name] = fault
+    record("faults: kinds of damage to files that Python starts from", len(FAULTS) * len(FILES))
 
     fresh.page.goto(faulty.url)
 

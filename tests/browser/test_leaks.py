@@ -82,8 +82,8 @@ def test_P2_P3_P4_policy_stops_every_way_out_that_a_policy_governs(
     with probe_site(tmp_path / "meta", dist, headers=False, meta=True) as page:
         by_meta = reached(engine, page)
 
-    record(f"ways out probed in {name}", len(fired))
-    record(f"ways out found open under the policy in {name}", len(by_header | by_meta))
+    record(f"leaks: ways out probed in {name}", len(fired))
+    record(f"leaks: ways out open under the policy in {name}", len(by_header | by_meta))
     assert fired >= ALWAYS
     assert len(fired) >= LEAST_PROBED, sorted(fired)
     assert by_header - EMPTY_HANDED == NOT_GOVERNED[name]

@@ -65,6 +65,6 @@ def test_M5_M6_photos_leave_heap_and_proxies_as_they_were(
 ) -> None:
     sizes = measure(python, samples, count)
 
-    record("photos in a row without growth", count)
+    record("faults: photos in a row without growth", count)
     assert len(sizes) == count
     assert {tuple(row) for row in sizes[WARM_UP:]} == {tuple(sizes[WARM_UP])}

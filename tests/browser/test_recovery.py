@@ -79,7 +79,7 @@ def test_M2_worker_that_fails_at_work_is_replaced_and_the_photo_tried_again(
         assert app.wait("done", "error", seconds=BOOT_SECONDS) == "done", app.describe()
         assert app.download().name == "coffee-offcut.png"
         app.start_over()
-    record("worker crashes injected at random points", POINTS)
+    record("faults: workers crashed at random points", POINTS)
 
 
 def test_M2_photo_that_costs_a_second_worker_can_be_tried_again_by_hand(
@@ -116,7 +116,7 @@ def test_M3_worker_that_falls_silent_is_given_up_by_the_watchdog(
 
     app.wait("booting", seconds=20)  # with a new worker
     assert app.wait("done", "error", seconds=BOOT_SECONDS) == "done", app.describe()
-    record("workers that fell silent", 1)
+    record("faults: workers fallen silent", 1)
 
 
 def test_M7_kernel_thread_that_cannot_start_leaves_one_thread_and_the_same_result(
@@ -160,7 +160,7 @@ def test_M11_cancel_is_acknowledged_within_100_ms_at_any_moment(app: App, sample
 
         assert milliseconds < 100
         assert photo_is_gone
-    record("cancels at random points", CANCELS)
+    record("faults: cancels at random points", CANCELS)
     assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
 
 

@@ -96,7 +96,7 @@ def test_L9_L10_spoiled_entries_are_found_and_fetched_again(
     app.page.context.set_offline(True)
     visit(app, site)  # from what was kept anew
     if how != "evict":
-        record(f"cache entries spoiled by {how}", count)
+        record(f"faults: kept files spoiled by {how}", count)
 
 
 def test_L9_files_that_were_evicted_are_named_when_there_is_no_network(
@@ -185,7 +185,7 @@ def test_L13_page_gets_past_a_broken_service_worker(app: App, site: Site, broken
     ready: Callable[[], bool] = lambda: app.state in ("ready", "booting")  # noqa: E731
     app.wait_until(ready, "the page's script runs", RECOVER_SECONDS)
     assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
-    record("broken service workers shipped", 2)
+    record("faults: broken service workers shipped", 2)
 
 
 def test_L13_nosw_in_the_address_drops_the_service_worker_and_what_is_kept(

@@ -77,4 +77,4 @@ def test_S1_coverage_guided_fuzzing_finds_nothing(name: str) -> None:
     done = subprocess.run(call, cwd=ROOT, env=env, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"Done {RUNS} runs" in done.stderr
-    record(f"inputs to the {name} reader fuzzed under coverage guidance", RUNS)
+    record(f"fuzz: inputs to the {name} reader", RUNS)

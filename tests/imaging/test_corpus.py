@@ -52,14 +52,14 @@ def test_I8_every_kind_of_png_gives_the_pixels_it_stands_for() -> None:
         if isinstance(got, str) or not np.array_equal(got, png.pixels):
             wrong.append(png.name)
 
-    record("kinds of PNG compared with the specification", len(kinds))
+    record("files: kinds of PNG held to the specification", len(kinds))
     assert wrong == []
 
 
 def test_I8_corrupt_png_is_refused() -> None:
     results = {name: outcome(data, name) for name, data in png_suite.corrupt()}
 
-    record("PNG files corrupt in a way of their own", len(results))
+    record("files: PNG corrupt in a way of its own", len(results))
     assert len(results) >= LEAST_CORRUPT
     assert [name for name, result in results.items() if not isinstance(result, str)] == []
 
@@ -67,14 +67,14 @@ def test_I8_corrupt_png_is_refused() -> None:
 def test_I2_file_cut_off_anywhere_is_refused() -> None:
     results = {name: outcome(data, name) for name, data in ladders.cut()}
 
-    record("files cut off", len(results))
+    record("files: cut off", len(results))
     assert [name for name, result in results.items() if not isinstance(result, str)] == []
 
 
 def test_I2_file_with_a_flipped_bit_ends_in_pixels_or_a_named_error() -> None:
     results = [outcome(data, name) for name, data in ladders.flipped()]
 
-    record("files with a flipped bit", len(results))
+    record("files: with a flipped bit", len(results))
     assert all(isinstance(result, str) or result.shape[2] == 4 for result in results)
     assert any(isinstance(result, str) for result in results)
 
@@ -88,7 +88,7 @@ def test_I3_bomb_is_refused_within_a_second_and_without_its_memory(tmp_path: Pat
     done = subprocess.run(call, cwd=ROOT, env=paths, capture_output=True, text=True, check=True)
 
     rows = json.loads(done.stdout)
-    record("decompression bombs", len(rows))
+    record("files: decompression bombs", len(rows))
     assert len(rows) >= LEAST_BOMBS
     for name, result, seconds, megabytes in rows:
         assert name in result, "it was decoded"
@@ -155,8 +155,8 @@ def test_I1_I2_I8_pillows_own_test_images_give_what_pillow_gives_or_a_named_erro
             plain = by_pillow(data)
             assert plain is None or np.array_equal(got, plain), name
 
-    record("Pillow's test images tried", tried)
-    record("Pillow's test images decoded", decoded)
+    record("files: Pillow's test images tried", tried)
+    record("files: Pillow's test images decoded", decoded)
     assert tried >= LEAST
 
 

@@ -72,9 +72,10 @@ def check_size(size: tuple[int, int], name: str, limit: int = MAX_PIXELS) -> Non
     if width < 1 or height < 1:
         raise _damaged(name, f"its header says {width} x {height} pixels")
     if width * height > limit:
+        here = "" if limit >= MAX_PIXELS else " on this device"
         raise ImageError(
             f"{name} has {width} x {height} pixels, {width * height / 1e6:.0f} megapixels; "
-            f"the limit is {limit // 1_000_000}",
+            f"the limit{here} is {limit // 1_000_000}",
             remedy="make it smaller, then try again",
         )
 

@@ -17,8 +17,9 @@ from pyodide.ffi import JsException, to_js
 
 from offcut.imaging import png
 from offcut.imaging.sniff import check_size
+from offcut.web.budget import pixel_limit
 
-__all__ = ["is_exact", "keeps_numbers", "read_pixels", "shrink", "to_blob"]
+__all__ = ["is_exact", "keeps_numbers", "pixels_allowed", "read_pixels", "shrink", "to_blob"]
 
 BAND_PIXELS = 1 << 22  # read at a time, so that a large photo is in memory once, not thrice
 NOISE_SIDE = 256  # pixels; farbling changes few of them
@@ -38,7 +39,7 @@ async def read_pixels(photo: Any, name: str, *, raw: bool = False) -> np.ndarray
         return None
     try:
         width, height = bitmap.width, bitmap.height
-        check_size((width, height), name)
+        check_size((width, height), name, pixels_allowed())
         pixels = np.empty((height, width, 4), np.uint8)  # (H, W, 4)
         rows = max(1, min(height, BAND_PIXELS // width))
         context = _context(width, rows)
@@ -51,6 +52,12 @@ async def read_pixels(photo: Any, name: str, *, raw: bool = False) -> np.ndarray
     finally:
         bitmap.close()
     return pixels
+
+
+@functools.cache
+def pixels_allowed() -> int:
+    """Return the most pixels that a photo may have on this device."""
+    return pixel_limit(getattr(js.navigator, "deviceMemory", None), js.navigator.userAgent)
 
 
 @functools.cache

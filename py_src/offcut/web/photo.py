@@ -44,7 +44,7 @@ async def decode(photo: Any, name: str, load_package: LoadPackage) -> Decoded:
     data = bytes((await photo.arrayBuffer()).to_bytes())
     header = sniff.read_header(data, name)
     if header.size is not None:
-        sniff.check_size(header.size, name)
+        sniff.check_size(header.size, name, canvas.pixels_allowed())
     sniff.check_whole(data, header, name)
     exact = canvas.is_exact()
     colours = read_colours(data)
