@@ -22,6 +22,7 @@ __all__ = ["Workbench"]
 
 ALIGNMENT = 64
 DECODING = 256 * 2 + (1 << rans.BITS)  # bytes of kernels/rans.c's `decoding`
+LANES = 4  # the narrowest rows that kernels/image.c takes
 SMALL = 20_000  # products: below, a job takes longer to lay out than to do
 MOST = 8 << 20  # bytes of planes in one job, so that large pictures need little memory
 
@@ -70,7 +71,7 @@ class Workbench:
         """Return what resample.filtered does."""
         count, rows_in, width = planes.shape
         rows_out = taps.shape[1]
-        if count * rows_out * width * len(taps) < SMALL:
+        if count * rows_out * width * len(taps) < SMALL or width < LANES:
             return resample.in_numpy(planes, taps, weights, turned)
         shape = (count, width, rows_out) if turned else (count, rows_out, width)
         out = np.empty(shape, np.float32)

@@ -10,32 +10,23 @@
 
 static void filter_row(const filter_args *f, const float *plane, const uint32_t *taps,
                        const float *weights, float *out) {
-    int width = (int)f->width, m = 0;
-    uint32_t rows = f->rows_out;
-    for (; m + 16 <= width; m += 16) {
-        f32x4 sum[4];
+    uint32_t rows = f->rows_out, width = f->width;
+    for (uint32_t m = 0; m < width; m += 4) {
+        uint32_t from = m + 4 <= width ? m : width - 4;  // the last four, some of them again
+        f32x4 sum = {0};
         for (uint32_t t = 0; t < f->count; t++) {
-            const float *in = plane + (uint64_t)taps[t * rows] * f->width + m;
-            f32x4 w = splat_f32(weights[t * rows]);
-            UNROLL
-            for (int k = 0; k < 4; k++) {
-                f32x4 product = load_f32x4(in + 4 * k) * w;
-                sum[k] = t ? sum[k] + product : product;
-            }
+            const float *in = plane + (uint64_t)taps[t * rows] * width + from;
+            f32x4 product = load_f32x4(in) * splat_f32(weights[t * rows]);
+            sum = t ? sum + product : product;
         }
-        for (int k = 0; k < 4; k++) store_f32x4(out + m + 4 * k, sum[k]);
-    }
-    for (; m < width; m++) {
-        float sum = plane[(uint64_t)taps[0] * f->width + m] * weights[0];
-        for (uint32_t t = 1; t < f->count; t++)
-            sum += plane[(uint64_t)taps[t * rows] * f->width + m] * weights[t * rows];
-        out[m] = sum;
+        store_f32x4(out + from, sum);
     }
 }
 
 void filter_rows(args *a) {
     const filter_args *f = &a->op->filter;
     uint32_t rows = f->rows_out, width = f->width;
+    require(width >= 4);
     for (int piece; (piece = next_piece(a)) >= 0;) {
         uint32_t c = (uint32_t)piece / rows, o = (uint32_t)piece % rows;
         const float *plane = (const float *)(a->memory + f->in) + (uint64_t)c * f->rows_in * width;
