@@ -48,6 +48,8 @@ export class Engine {
   /** @type {((bridge: Bridge) => void)[]} */
   #expecting = [];
   #ready = false;
+  /** The start that goes on is a second one, after a first without a named cause. */
+  #again = false;
   /** The visitor's own model, which a new worker gets again. @type {File | null} */
   #brought = null;
   /** What replaces the choice after a worker was lost at work. */
@@ -77,11 +79,16 @@ export class Engine {
       (info) => {
         if (this.#plainer.why) info.notes.recovery = this.#plainer.why;
         this.#ready = true;
+        this.#again = false;
         onReady(info);
         for (const give of this.#expecting.splice(0)) give(bridge);
       },
       (failure) => {
-        if (bridge === this.#bridge) onFailure(failure);
+        if (bridge !== this.#bridge) return;
+        const again = failure.type === "UnexpectedError" && !this.#again; // an engine's own fault
+        this.#again = again;
+        if (again) this.start();
+        else onFailure(failure);
       },
     );
   }

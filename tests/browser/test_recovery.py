@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Error, Worker
+from playwright.sync_api import Browser, BrowserContext, Error, Route, Worker
 
 from tests.browser.app import BOOT_SECONDS, App
 from tests.faulty_site import faulty_site, missing
@@ -204,3 +204,29 @@ def test_P9_photo_is_cut_out_with_the_network_unplugged(app: App, samples: Path)
         assert app.cut_out(samples / "coffee.jpg").name == "coffee-offcut.png"
     finally:
         app.page.context.set_offline(False)
+
+
+def test_M2_start_that_fails_without_a_named_cause_is_tried_once_more(
+    chromium: Browser, site: str
+) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    damaged = 2  # answers: to the page, which asks beforehand, and to the first worker
+    seen = 0
+
+    def answer(route: Route) -> None:
+        nonlocal seen
+        seen += 1
+        response = route.fetch()
+        trap = "new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(3)));\n"
+        first, middle, rest = response.text().partition("const witness")
+        assert middle
+        body = first + (trap if seen <= damaged else "") + middle + rest
+        route.fulfill(response=response, body=body)
+
+    page.route("**/worker.js", answer)
+    app = App(page)
+    page.goto(site)
+    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    assert seen == damaged + 1
+    context.close()
