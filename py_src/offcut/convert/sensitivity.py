@@ -20,12 +20,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from offcut.convert.statistics import read_header
 from offcut.errors import ModelFormatError
 
 __all__ = ["read_sensitivity", "write_sensitivity"]
 
 FORMAT = "offcut-sensitivity-1"
-MAX_HEADER = 1 << 20
 
 
 def write_sensitivity(rows: Mapping[str, np.ndarray]) -> bytes:
@@ -43,14 +43,8 @@ def write_sensitivity(rows: Mapping[str, np.ndarray]) -> bytes:
 def read_sensitivity(data: bytes, where: str) -> dict[str, np.ndarray]:
     """Read the file: float64 (o,) by weight name. Raises ModelFormatError, which names `where`."""
     try:
-        size = int.from_bytes(data[:8], "little")
-        if size > min(MAX_HEADER, len(data) - 8):
-            raise ValueError(f"header of {size} bytes in a file of {len(data)}")
-        meta = json.loads(data[8 : 8 + size])["__metadata__"]
-        if meta["format"] != FORMAT:
-            raise ValueError(f"format is {meta['format']!r}, expected {FORMAT!r}")
-        values = [(str(name), int(count)) for name, count in json.loads(meta["values"])]
-        numbers = np.frombuffer(data[8 + size :], "<f4").astype(np.float64)
+        values, rest = read_header(data, FORMAT)
+        numbers = np.frombuffer(rest, "<f4").astype(np.float64)
         if any(count < 1 for _, count in values) or len(numbers) != sum(n for _, n in values):
             raise ValueError("counts and numbers do not agree")
         if not (np.isfinite(numbers).all() and (numbers >= 0).all()):

@@ -21,7 +21,13 @@ import numpy as np
 
 from offcut.errors import ModelFormatError
 
-__all__ = ["ChannelStatistics", "photo_hashes", "read_statistics", "write_statistics"]
+__all__ = [
+    "ChannelStatistics",
+    "photo_hashes",
+    "read_header",
+    "read_statistics",
+    "write_statistics",
+]
 
 FORMAT = "offcut-statistics-1"
 PARTS = ("minimum", "maximum", "mean", "square")
@@ -97,18 +103,26 @@ def photo_hashes(data: bytes) -> list[str]:
     return [str(h) for h in json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["photos"])]
 
 
+def read_header(data: bytes, layout: str) -> tuple[list[tuple[str, int]], bytes]:
+    """Return "values" as [name, channels], and what follows the header of a file of this layout.
+
+    Raises ValueError, KeyError or TypeError for what is malformed.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if size > min(MAX_HEADER, len(data) - 8):
+        raise ValueError(f"header of {size} bytes in a file of {len(data)}")
+    meta = json.loads(data[8 : 8 + size])["__metadata__"]
+    if meta["format"] != layout:
+        raise ValueError(f"format is {meta['format']!r}, expected {layout!r}")
+    return [(str(name), int(count)) for name, count in json.loads(meta["values"])], data[8 + size :]
+
+
 def read_statistics(data: bytes, where: str) -> dict[str, ChannelStatistics]:
     """Read a statistics file. Raises ModelFormatError, which names `where`, unless it is exact."""
     try:
-        size = int.from_bytes(data[:8], "little")
-        if size > min(MAX_HEADER, len(data) - 8):
-            raise ValueError(f"header of {size} bytes in a file of {len(data)}")
-        meta = json.loads(data[8 : 8 + size])["__metadata__"]
-        if meta["format"] != FORMAT:
-            raise ValueError(f"format is {meta['format']!r}, expected {FORMAT!r}")
-        values = [(str(name), int(count)) for name, count in json.loads(meta["values"])]
+        values, rest = read_header(data, FORMAT)
         total = sum(count for _, count in values)
-        numbers = np.frombuffer(data[8 + size :], "<f4").reshape(len(PARTS), total)
+        numbers = np.frombuffer(rest, "<f4").reshape(len(PARTS), total)
         if any(count < 1 for _, count in values) or not np.isfinite(numbers).all():
             raise ValueError("a count is not positive, or a number is not finite")
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:

@@ -172,9 +172,7 @@ def use(filterer: Filterer) -> None:
     _chosen[:] = [filterer]
 
 
-def in_numpy(
-    planes: np.ndarray, taps: np.ndarray, weights: np.ndarray, turned: bool
-) -> np.ndarray:
+def in_numpy(planes: np.ndarray, taps: np.ndarray, weights: np.ndarray, turned: bool) -> np.ndarray:
     """Filter in numpy: the definition.
 
     Whole rows are gathered, which is several times faster than gathering numbers.
