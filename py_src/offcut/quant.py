@@ -7,6 +7,7 @@ Every scheme but the floats stores `q`, 8 bits a weight in memory; the file code
 Parts of the schemes besides q (o, k):
 
     scale   float32 (1,) or (o,), or uint8 codes (o,) or (o, groups) of small floats: times `unit`
+    inputs  uint8 codes (c,) of small floats: the scales of the input channels, times `scale`
     unit    float32 (1,): what a small float's code 0 stands for
     levels  float32 (16,): the values that q counts through, rising
 
@@ -57,11 +58,12 @@ class Scheme:
 
     name: str
     title: str
-    parts: Callable[[int, int], PartShapes]  # of a matrix (o, k)
+    parts: Callable[[int, int, int], PartShapes]  # of a matrix (o, k) that reads c channels
     decode: Callable[[Parts, slice], np.ndarray]  # -> float32 (rows, k)
     lowest: int = 0  # value of q that the first level has
     levels: int = 0  # how many values q takes; 0 for floats
     group: int = 0  # weights of a row that share a scale; 0: the whole row
+    inputs: bool = False  # input channels have scales, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def part_shapes(scheme: str, shape: Shape, name: str) -> PartShapes:
     k = 1
     for extent in shape[1:]:
         k *= extent
-    return SCHEMES[scheme].parts(shape[0] if shape else 1, k)
+    return SCHEMES[scheme].parts(shape[0] if shape else 1, k, shape[1] if len(shape) > 1 else 1)
 
 
 def small_floats(codes: np.ndarray) -> np.ndarray:
@@ -117,7 +119,7 @@ def small_floats(codes: np.ndarray) -> np.ndarray:
 
 
 def _floats(name: str) -> Scheme:
-    def parts(o: int, k: int) -> PartShapes:
+    def parts(o: int, k: int, c: int) -> PartShapes:
         return {"values": (name, (o, k))}
 
     return Scheme(
@@ -125,17 +127,23 @@ def _floats(name: str) -> Scheme:
     )
 
 
-def _integers(name: str, title: str, rows_scaled: bool) -> Scheme:
-    """Return int8 with float32 scales, for each row or for all."""
+def _integers(name: str, title: str, *, rows_scaled: bool, inputs: bool = False) -> Scheme:
+    """Return int8 with float32 scales, for each row or for all, and perhaps for input channels."""
 
-    def parts(o: int, k: int) -> PartShapes:
-        return {"q": ("int8", (o, k)), "scale": ("float32", (o if rows_scaled else 1,))}
+    def parts(o: int, k: int, c: int) -> PartShapes:
+        made: dict[str, tuple[str, Shape]] = {"q": ("int8", (o, k))}
+        made["scale"] = ("float32", (o if rows_scaled else 1,))
+        return made | ({"inputs": ("uint8", (c,))} if inputs else {})
 
     def decode(parts: Parts, rows: slice) -> np.ndarray:
+        q = parts["q"][rows]
         scale = parts["scale"][rows, None] if rows_scaled else parts["scale"]
-        return np.multiply(parts["q"][rows], scale, dtype=np.float32)
+        if not inputs:
+            return np.multiply(q, scale, dtype=np.float32)
+        factors = small_floats(parts["inputs"])  # (c,)
+        return np.multiply(q, np.repeat(factors, q.shape[1] // len(factors))) * scale
 
-    return Scheme(name, title, parts, decode, -128, 256)
+    return Scheme(name, title, parts, decode, -128, 256, inputs=inputs)
 
 
 def _grouped(
@@ -145,7 +153,7 @@ def _grouped(
     fixed = NF4 if name.startswith("nf4") else None
     dtype = "int8" if lowest < 0 else "uint8"
 
-    def parts(o: int, k: int) -> PartShapes:
+    def parts(o: int, k: int, c: int) -> PartShapes:
         scales = (o, -(-k // group)) if group else (o,)
         made: dict[str, tuple[str, Shape]] = {"q": (dtype, (o, k)), "scale": ("uint8", scales)}
         made["unit"] = ("float32", (1,))
@@ -171,8 +179,14 @@ SCHEMES: dict[str, Scheme] = {
     for scheme in (
         _floats("float32"),
         _floats("float16"),
-        _integers("int8-per-tensor", "int8, one scale", False),
-        _integers("int8-per-channel", "int8, one scale per output channel", True),
+        _integers("int8-per-tensor", "int8, one scale", rows_scaled=False),
+        _integers("int8-per-channel", "int8, a scale per output channel", rows_scaled=True),
+        _integers(
+            "int8-both-channels",
+            "int8, a scale per output channel and one per input channel",
+            rows_scaled=True,
+            inputs=True,
+        ),
         _grouped("int4-group-32", "4 bits, a scale per 32", lowest=-8, levels=16, group=32),
         _grouped("int3-group-16", "3 bits, a scale per 16", lowest=-4, levels=8, group=16),
         _grouped("nf4-group-32", "16 normal levels, a scale per 32", lowest=0, levels=16, group=32),

@@ -10,7 +10,7 @@ from offcut.evaluate import levels_text
 from offcut_build import quality
 from offcut_build.models_index import cards
 from offcut_build.study import page
-from offcut_build.study.measure import REPAIRS, SCHEME_ROWS
+from offcut_build.study.measure import ACTIVATIONS, REPAIRS, SCHEME_ROWS
 from offcut_build.study.plots import PLOTS
 from offcut_build.tree import Tree
 
@@ -36,6 +36,7 @@ def test_the_page_on_quantization_is_made_of_its_figures() -> None:
 def test_the_study_has_every_scheme_and_every_plot() -> None:
     assert FIGURES["repairs"].keys() == REPAIRS.keys()
     assert FIGURES["schemes"].keys() == SCHEME_ROWS.keys()
+    assert FIGURES["activations"].keys() == ACTIVATIONS.keys()
     text = page.text(FIGURES)
     for name in PLOTS:
         assert f"quantization/{name}.svg" in text

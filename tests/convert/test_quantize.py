@@ -44,6 +44,25 @@ def test_int8_per_channel_by_hand() -> None:
     assert tensor.decode() == pytest.approx(np.array([[1.27, -0.5, 0.01], [0, 0, 0]]))
 
 
+def test_a_large_input_channel_leaves_levels_to_the_others() -> None:
+    w = np.array([[16.0, -8.0, 1.0, 0.4], [-4.0, 16.0, -1.0, 0.3]])  # two channels of two taps
+    grid = choose_grid(w, "int8-both-channels", inputs=2)
+    tensor = grid.tensor(grid.nearest(w), (2, 2, 1, 2))
+    assert small_floats(tensor.parts["inputs"]).tolist() == [4, 1]  # roots of 16 / 1 and 1 / 1
+    assert tensor.parts["q"].tolist() == [[127, -63, 32, 13], [-32, 127, -32, 10]]
+    assert abs(tensor.decode().reshape(w.shape) - w)[:, 2:].max() <= 4 / 127 / 2
+    plain = choose_grid(w, "int8-per-channel")
+    assert (grid.scale[:, 2:] < plain.scale[:, 2:] / 3.9).all()
+
+
+def test_an_input_channel_without_weights_is_no_obstacle() -> None:
+    w = np.array([[0.0, 2.0], [0.0, -1.0]])
+    grid = choose_grid(w, "int8-both-channels")
+    tensor = grid.tensor(grid.nearest(w), (2, 2))
+    tensor.check("w")
+    assert tensor.decode().tolist() == [[0, 2], [0, -1]]
+
+
 def test_int8_per_tensor_has_one_scale() -> None:
     w = np.array([[12.7, 1.0], [0.1, 0.04]])
     grid = choose_grid(w, "int8-per-tensor")

@@ -39,7 +39,8 @@ def test_the_scales_derivative_is_that_of_learned_step_sizes() -> None:
     assert scale.grad.item() == pytest.approx(-0.2 + 10 * 0.4 + 100 * 3 - 1000 * 4, rel=1e-5)
 
 
-SCHEMES = ["step", "int3-group-16", "int4-group-32", "int8-per-channel", "int8-per-tensor"]
+SCHEMES = ["step", "int3-group-16", "int4-group-32", "int8-per-tensor", "int8-per-channel"]
+SCHEMES += ["int8-both-channels"]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

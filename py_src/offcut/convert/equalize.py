@@ -1,7 +1,9 @@
 """EQUALIZE: rescale channels so that activations and weights share the difficulty, exactly.
 
 x = s x' for each channel: the producer's weights are divided by s, the consumers' multiplied. With
-s = activation^a / weight^(1 - a), a = 1/2, neither side keeps channels that dwarf the others.
+s = activation^a / weight^(1 - a), a = 1/2, neither side keeps channels that dwarf the others. Where
+the weights' grid has a scale for each input channel (grids.py) they may: a nearer to 1 then levels
+the activations.
 Channels that meet in an Add share s. Source: cross-layer equalization (Nagel et al. 2019, arXiv
 1906.04721) with the exponent of SmoothQuant (Xiao et al. 2022, arXiv 2211.10438).
 

@@ -61,7 +61,7 @@ class Grid:
 
     def tensor(self, numbers: np.ndarray, shape: tuple[int, ...]) -> QuantizedTensor:
         """Return the level numbers (o, k) as a stored weight of `shape`."""
-        dtype = SCHEMES[self.scheme].parts(*numbers.shape)["q"][0]
+        dtype = SCHEMES[self.scheme].parts(*numbers.shape, 1)["q"][0]
         q = (numbers + self.lowest).astype(dtype)
         return QuantizedTensor(self.scheme, shape, {"q": q, **self.parts})
 
@@ -73,11 +73,13 @@ def choose_grid(
     range: str = "max",
     width: float = 0.4,
     sensitivity: np.ndarray | None = None,
+    inputs: int = 0,
 ) -> Grid:
     """Return the grid of a weight w, float64 (o, k), for a scheme with levels.
 
-    width: of a step, for the scheme "step", and sensitivity (o,) of the rows. Raises
-    ModelFormatError for a name that is not known.
+    width: of a step, for the scheme "step", and sensitivity (o,) of the rows. inputs: how many
+    channels the columns belong to, in order; 0: each to one of its own. Raises ModelFormatError
+    for a name that is not known.
     """
     row = SCHEMES.get(scheme)
     if row is None or not row.levels or range not in RANGES:
@@ -87,6 +89,8 @@ def choose_grid(
         raise ModelFormatError(f"grid: width is {width}, expected more than 0")
     if scheme == "step":
         return _even_steps(w, row, width, sensitivity)
+    if row.inputs:
+        return _with_inputs(w, row, range, inputs or w.shape[1])
     levels, own = _levels(w, row)
     groups = _grouped(w, row)  # (o, groups, size), zero beyond the row's end
     reach = np.abs(groups).max(axis=2)  # (o, groups)
@@ -95,6 +99,22 @@ def choose_grid(
     if range == "mse":
         scale, parts = _least_squares(groups, levels, reach / largest, row)
     return Grid(scheme, levels, _spread(scale, w.shape, row), parts | own, _lowest(row))
+
+
+def _with_inputs(w: np.ndarray, row: Scheme, range: str, inputs: int) -> Grid:
+    """Return a grid with scales t of the input channels: the root of the largest weight there.
+
+    Between t = 1, where a channel with large weights decides how fine all others of a row are, and
+    t = the largest weight, where each has as many levels and errors are largest where weights are.
+    """
+    largest = np.abs(w).reshape(len(w), inputs, -1).max(axis=(0, 2))  # (c,)
+    wanted = np.sqrt(largest / (largest[largest > 0].min() if largest.any() else 1.0))
+    values = small_floats(CODES).astype(np.float64)
+    codes = np.searchsorted((values[1:] + values[:-1]) / 2, wanted).astype(np.uint8)
+    columns = np.repeat(values[codes], w.shape[1] // inputs)  # (k,)
+    rows = choose_grid(w / columns, "int8-per-channel", range=range)
+    scale, parts = rows.scale * columns, {**rows.parts, "inputs": codes}
+    return Grid(row.name, rows.levels, scale, parts, rows.lowest)
 
 
 def _levels(w: np.ndarray, row: Scheme) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -131,7 +151,7 @@ def _stored(
     scale: np.ndarray, row: Scheme, nearest: bool = False
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return scales (o, groups) as they can be stored, and the parts; small floats round up."""
-    if row.parts(1, 1)["scale"][0] == "float32":
+    if row.parts(1, 1, 1)["scale"][0] == "float32":
         kept = np.where(scale > 0, scale, 1.0).astype(np.float32)
         return kept.astype(np.float64), {"scale": kept.reshape(-1)}
     values = small_floats(CODES).astype(np.float64)

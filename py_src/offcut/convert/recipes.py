@@ -21,7 +21,7 @@ class Recipe:
     "step". keep: nodes whose weights become float16.
     """
 
-    scheme: str = "int8-per-channel"
+    scheme: str = "int8-both-channels"
     method: str = "balanced"
     range: str = "max"
     width: float = 0.4
@@ -29,7 +29,11 @@ class Recipe:
 
 
 def recipe(choice: Recipe) -> list[dict[str, Any]]:
-    """Return the rows of steps. Raises ModelFormatError for an unknown scheme."""
+    """Return the rows of steps. Raises ModelFormatError for an unknown scheme.
+
+    Where input channels have scales of their own the activations are levelled, mostly; elsewhere
+    weights and activations share the difficulty.
+    """
     if choice.scheme not in SCHEMES:
         raise ModelFormatError(f"scheme is {choice.scheme!r}, known are {', '.join(SCHEMES)}")
     grid: dict[str, Any] = {"step": "calibrate", "scheme": choice.scheme}
@@ -39,7 +43,7 @@ def recipe(choice: Recipe) -> list[dict[str, Any]]:
         grid["range"] = choice.range
     rows: list[dict[str, Any]] = [
         {"step": "shift"},
-        {"step": "equalize", "strength": 0.5},
+        {"step": "equalize", "strength": 0.85 if SCHEMES[choice.scheme].inputs else 0.5},
         grid,
     ]
     if choice.keep:

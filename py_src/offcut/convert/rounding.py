@@ -100,7 +100,7 @@ def calibrate_weights(
             flat = w.reshape(len(w), -1)
             known = _sensitivity(draft, node) if by == "sensitivity" else None
             grids[node.inputs[1]] = choose_grid(
-                flat, scheme, range=range, width=width, sensitivity=known
+                flat, scheme, range=range, width=width, sensitivity=known, inputs=w.shape[1]
             )
     detail = f"steps of {width:g} by {by}" if scheme == "step" else f"range by {range}"
     return replace(draft, grids=grids).note(

@@ -3,8 +3,8 @@
     [quantization.steps]
     int8 = [
         { step = "shift" },
-        { step = "equalize", strength = 0.5 },
-        { step = "calibrate", scheme = "int8-per-channel", range = "max" },
+        { step = "equalize", strength = 0.85 },
+        { step = "calibrate", scheme = "int8-both-channels", range = "max" },
         { step = "round", method = "balanced" },
         { step = "correct_bias" },
     ]

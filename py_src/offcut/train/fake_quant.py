@@ -64,6 +64,7 @@ class WeightQuantizer(nn.Module):
             self.register_buffer("codes", torch.from_numpy(values), persistent=False)
             scale = values[scale]
         self.scale = nn.Parameter(torch.tensor(scale.reshape(len(scale), -1)))
+        self.inputs = tensor.parts.get("inputs")  # input channels' scales, which stay as they are
 
     def forward(self, w: Tensor) -> Tensor:
         """Return the weight w (o, ...) as it will be decoded."""
@@ -88,6 +89,9 @@ class WeightQuantizer(nn.Module):
         scale = self.scale
         if self.unit is not None:
             scale = straight_through(scale, self.codes[self._codes()])
+        if self.inputs is not None:
+            factors = torch.from_numpy(small_floats(self.inputs))  # (c,)
+            scale = scale * factors.repeat_interleave(k // len(factors))
         return scale.repeat_interleave(self.group, dim=1)[:, :k] if self.group else scale
 
     def _codes(self) -> Tensor:
@@ -103,6 +107,7 @@ class WeightQuantizer(nn.Module):
         parts: dict[str, np.ndarray] = {"q": q.numpy().astype(np.int8)}
         if self.unit is None:
             parts["scale"] = self.scale.numpy().astype(np.float32).reshape(-1)
+            parts |= {} if self.inputs is None else {"inputs": self.inputs}
         else:
             codes = self._codes().numpy().astype(np.uint8)
             parts["scale"] = codes if self.group else codes.reshape(-1)

@@ -1,7 +1,7 @@
 """Quantize U2-Netp's weights in many ways and measure each against float32, on held-out photos.
 
-Activations stay float32 here, so that what is measured is the weights' loss alone. Sizes are those
-of model files.
+Activations stay float32, so that what is measured is the weights' loss alone, except where they are
+named. Sizes are those of model files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from offcut_build.errors import BuildError
 from offcut_build.lock import read
 from offcut_build.tree import Tree
 
-__all__ = ["REPAIRS", "SCHEME_ROWS", "Source", "measure", "read_source"]
+__all__ = ["ACTIVATIONS", "REPAIRS", "SCHEME_ROWS", "Source", "measure", "read_source"]
 
 CARD = "u2netp.toml"
 PHOTOS = 24
@@ -42,6 +42,7 @@ PHOTOS = 24
 Steps = Sequence[Mapping[str, Any]]
 SHIFT: Mapping[str, Any] = {"step": "shift"}
 EQUALIZE: Mapping[str, Any] = {"step": "equalize", "strength": 0.5}
+LEVEL: Mapping[str, Any] = {"step": "equalize", "strength": 0.85}
 CORRECT: Mapping[str, Any] = {"step": "correct_bias"}
 
 
@@ -54,6 +55,7 @@ def _round(method: str) -> Mapping[str, Any]:
 
 
 INT8 = _grid("int8-per-channel", range="max")
+BOTH = _grid("int8-both-channels", range="max")
 
 # What each repair does for int8: name -> steps.
 REPAIRS: Mapping[str, Steps] = {
@@ -63,6 +65,13 @@ REPAIRS: Mapping[str, Steps] = {
     "+ equalize": [SHIFT, EQUALIZE, INT8, _round("nearest")],
     "+ balanced rounding": [SHIFT, EQUALIZE, INT8, _round("balanced")],
     "+ bias correction": [SHIFT, EQUALIZE, INT8, _round("balanced"), CORRECT],
+}
+
+# With 8-bit activations: what levelling them gains, and costs the weights. name -> steps.
+ACTIVATIONS: Mapping[str, Steps] = {
+    "strength 0.5": [SHIFT, EQUALIZE, INT8, _round("balanced"), CORRECT],
+    "strength 0.85": [SHIFT, LEVEL, INT8, _round("balanced"), CORRECT],
+    "strength 0.85, int8-both-channels": [SHIFT, LEVEL, BOTH, _round("balanced"), CORRECT],
 }
 
 # Every scheme, after both repairs: name -> calibration.
@@ -100,16 +109,20 @@ def read_source(tree: Tree) -> Source:
 def measure(
     tree: Tree, source: Source, folder: Path, tell: Callable[[str], object]
 ) -> dict[str, Any]:
-    """Return {"photos", "repairs", "schemes", "shipped"}, each but the first name -> figures.
+    """Return {"photos", "repairs", "schemes", "activations", "shipped"}: photos are a number.
+
+    Each other one is name -> figures, all of float32 activations but those of "activations".
 
     Figures are bytes, bits of each weight in the file, mae and iou (means) and worst_iou.
     """
     inputs = list(_held_out(folder, source))
     exact = _maps(finish(run_steps(source.draft, _plain("float32")), source.card), inputs)
-    found: dict[str, Any] = {"photos": len(inputs), "repairs": {}, "schemes": {}, "shipped": {}}
+    found: dict[str, Any] = {"photos": len(inputs)}
+    found |= {group: {} for group in ("repairs", "schemes", "activations", "shipped")}
 
     def note(group: str, name: str, model: Model, size: int) -> None:
-        found[group][name] = _figures(model, size, inputs, exact)
+        precision = "auto" if group == "activations" else "float32"
+        found[group][name] = _figures(model, size, _maps(model, inputs, precision), exact)
         row = found[group][name]
         tell(f"{group}: {name}: {size:,} bytes, MAE {row['mae']:.4f}, IoU {row['iou']:.4f}")
 
@@ -120,6 +133,9 @@ def measure(
         steps = [SHIFT, EQUALIZE, grid, _round("balanced"), CORRECT]
         model = finish(run_steps(source.draft, steps), source.card)
         note("schemes", name, model, len(container.write(model)))
+    for name, steps in ACTIVATIONS.items():
+        model = finish(run_steps(source.draft, steps), source.card)
+        note("activations", name, model, len(container.write(model)))
     for variant, row in source.card.variants.items():
         data = (tree.models / row.file).read_bytes()
         note("shipped", f"u2netp-{variant}", container.read(data, row.file), len(data))
@@ -146,9 +162,8 @@ def _held_out(folder: Path, source: Source) -> Iterator[np.ndarray]:
 
 
 def _figures(
-    model: Model, size: int, inputs: Sequence[np.ndarray], exact: Sequence[np.ndarray]
+    model: Model, size: int, maps: Sequence[np.ndarray], exact: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    maps = _maps(model, inputs)
     pairs = list(zip(maps, exact, strict=True))
     same = [masks.iou(ours, theirs >= 0.5) for ours, theirs in pairs]
     weights = sum(np.prod(t.shape) for t in model.weights.values() if len(t.shape) == 4)
@@ -161,11 +176,13 @@ def _figures(
     }
 
 
-def _maps(model: Model, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the alpha maps, float32 (h, w), computed in float32."""
+def _maps(
+    model: Model, inputs: Sequence[np.ndarray], precision: str = "float32"
+) -> list[np.ndarray]:
+    """Return the alpha maps, float32 (h, w), computed in float32 or with 8-bit activations."""
 
     async def run() -> list[np.ndarray]:
-        program = await simd.compile(model, precision="float32")
+        program = await simd.compile(model, precision=precision)
         name = model.card.output.name
         source = model.graph.inputs[0]
         try:

@@ -23,7 +23,7 @@ def text(document: Mapping[str, Any]) -> str:
     """Return the page: in the words {group} is a table, and {group/name/figure} a figure."""
     page = WORDS.read_text(encoding="utf-8")
     page = page.replace("{photos}", str(document["photos"]))
-    for group in ("repairs", "schemes", "shipped"):
+    for group in ("repairs", "schemes", "activations", "shipped"):
         page = page.replace(f"{{{group}}}", _table(document[group]))
         for name, row in document[group].items():
             for figure, value in row.items():
