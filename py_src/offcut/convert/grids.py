@@ -61,7 +61,8 @@ class Grid:
 
     def tensor(self, numbers: np.ndarray, shape: tuple[int, ...]) -> QuantizedTensor:
         """Return the level numbers (o, k) as a stored weight of `shape`."""
-        dtype = SCHEMES[self.scheme].parts(*numbers.shape, 1)["q"][0]
+        o, k = numbers.shape
+        dtype = SCHEMES[self.scheme].parts(o, k, 1)["q"][0]
         q = (numbers + self.lowest).astype(dtype)
         return QuantizedTensor(self.scheme, shape, {"q": q, **self.parts})
 
