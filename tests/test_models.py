@@ -35,8 +35,8 @@ PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycl
 CLOSE = 1e-4  # of the converted float32 graph to onnxruntime
 # A card's floor is a mean over ordinary photos. These few are harder: two have no one subject, so
 # that the network itself wavers. Hence limits of their own, some 20 % beyond what was measured
-# (int8: 0.0015, above 0.99; small: 0.0061, 0.982; tiny: 0.0111, 0.969), which tell a broken file from a
-# sound one.
+# (int8: 0.0015, above 0.99; small: 0.0061, 0.982; tiny: 0.0111, 0.969), which tell a broken file
+# from a sound one.
 LIMITS = {"int8": (0.0019, 0.99), "small": (0.0075, 0.97), "tiny": (0.0135, 0.955)}  # MAE, IoU
 SIZES = [("int8", 1_050_000), ("small", 500_000), ("tiny", 420_000)]
 ACTIVATIONS = {"float32": (0.0, 0.0), "simd": (0.0028, 0.005)}  # those of 8 bits come on top
