@@ -34,7 +34,7 @@ __all__ = ["Assembly", "Batch", "Run", "Transfer", "assemble"]
 
 Piece = tuple[int, np.ndarray | bytes]  # offset, what to write there
 STRETCH_MACS = 1 << 30  # a checkpoint comes at least this often: some ten milliseconds
-CHUNKS = 48  # an op's pieces are taken in about so many shares
+CHUNKS = 256  # an op's pieces are taken in about so many shares
 
 
 @dataclass(frozen=True, slots=True)

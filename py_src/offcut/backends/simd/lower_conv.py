@@ -134,7 +134,7 @@ def _emit_u8(
     elif shape.same_3x3:
         kernel = "conv_winograd"
         args |= pack_winograd(pack, shape, source)
-        units, scratch = _winograd_work(shape, len(source.blocks))
+        units, scratch, args["parts"] = _winograd_work(shape, len(source.blocks))
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_direct(pack, shape, source)
@@ -228,7 +228,7 @@ def _emit_stem(
     if shape.same_3x3:
         kernel = "conv_winograd"
         args |= pack_fine_winograd(pack, shape, in_scale)
-        units, scratch = _winograd_work(shape, 1)
+        units, scratch, args["parts"] = _winograd_work(shape, 1)
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_fine(pack, shape, in_scale)
@@ -255,9 +255,16 @@ def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
     return made
 
 
-def _winograd_work(shape: Shape, blocks: int) -> tuple[int, int]:
-    """Return conv_winograd's units, rows of tiles, and the scratch bytes of a thread."""
-    return -(-shape.grid.height // 4), TAPS * GROUP * (blocks * 16 + 32)
+def _winograd_work(shape: Shape, blocks: int) -> tuple[int, int, int]:
+    """Return conv_winograd's units, the scratch bytes of a thread, and the parts of a tile row.
+
+    Parts are small, so that no thread waits long for the last one.
+    """
+    height, width = shape.grid.height, shape.grid.width
+    rows, tiles = -(-height // 4), -(-width // 4)
+    whole = height % 4 == width % 4 == 0
+    parts = next((n for n in (4, 2) if whole and tiles % n == 0 and tiles >= 10 * n), 1)
+    return rows * parts, TAPS * GROUP * (blocks * 16 + 32), parts
 
 
 def _direct_scratch(shape: Shape, depth: int) -> int:

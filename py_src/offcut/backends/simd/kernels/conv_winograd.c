@@ -1,6 +1,7 @@
 // 3x3 convolution with stride 1 and padding 1 on u8 planes, by Winograd's F(4x4, 3x3) in 16 bits.
 //
-// A piece of work is a row of tiles: 4 output rows. It goes in groups of n tiles:
+// A piece of work is a row of tiles, 4 output rows, or a part of it where no tile sticks out of the
+// output. It goes in groups of n tiles:
 //
 //   in planes --B^T d B--> transformed  i16 [36][blocks_in][n][8]
 //   for each block of 8 output channels:
@@ -160,14 +161,15 @@ static void write_tiles(const args *a, const conv_args *c, int block, int y, int
     }
 }
 
-static void tile_row(const args *a, const conv_args *c, int y) {
+// Tiles [tile, end) of the row of tiles from y on.
+static void tile_row(const args *a, const conv_args *c, int y, int tile, int end) {
     const uint32_t *in = table_of(a, c->in);
-    int blocks = (int)c->blocks_in, tiles = (c->w_out + 3) / 4;
+    int blocks = (int)c->blocks_in;
     int16_t *transformed = (int16_t *)a->scratch;
     int32_t *sums = (int32_t *)(a->scratch + TAPS * blocks * GROUP * 16);
     const int16_t *weights = (const int16_t *)(a->memory + c->weights);
-    for (int tile = 0, n; tile < tiles; tile += n) {
-        n = next_group(tiles - tile);
+    for (int n; tile < end; tile += n) {
+        n = next_group(end - tile);
         int x = tile * 4, width = width_for(n);
         for (int block = 0; block < blocks; block++)
             transform_tiles(a->memory + in[block] + (y - 1) * (int64_t)c->pitch_in + (x - 1) * CELL,
@@ -184,8 +186,11 @@ void conv_winograd(args *a) {
     const conv_args *c = &a->op->conv;
     require(c->kernel_h == 3 && c->kernel_w == 3);
     require(c->h_in == c->h_out && c->w_in == c->w_out);
+    int parts = (int)c->parts, tiles = (c->w_out + 3) / 4, size = tiles / parts;
+    require(parts == 1 || (tiles % parts == 0 && c->w_out % 4 == 0 && c->h_out % 4 == 0));
     for (int unit; (unit = next_piece(a)) >= 0;) {
-            tile_row(a, c, unit * 4);
-            fill_borders(a, c, unit * 4, unit * 4 + 4);
-        }
+        int y = unit / parts * 4, part = unit % parts;
+        tile_row(a, c, y, part * size, part * size + size);
+        if (part == parts - 1) fill_borders(a, c, y, y + 4);
+    }
 }

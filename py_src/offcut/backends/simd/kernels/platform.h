@@ -5,7 +5,7 @@
 #pragma once
 #include <stdint.h>
 
-enum { SPINS = 4000 };  // some 20 us
+enum { SPINS = 20000 };  // some 100 us
 
 #if defined(__wasm__)
 #define EXPORT(name) __attribute__((export_name(#name)))

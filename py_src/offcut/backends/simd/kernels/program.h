@@ -36,6 +36,7 @@ typedef struct {
     int32_t h_in, w_in, h_out, w_out;
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     uint32_t pitch_in, pitch_out, pitch_residual;
+    uint32_t parts;            // Winograd: pieces of work in a row of tiles
     uint32_t fine;             // 1: the input is one of quantize_finely
     uint32_t floats;           // 1: the output is float
     uint32_t plain;            // 1: scales, bias and residual give u8 steps; see epilogue.h
