@@ -4,7 +4,7 @@
 // 1 / (1 + 2^t) with t = -x / ln 2 = whole + fraction. 2^fraction, |fraction| <= 1/2, is a
 // polynomial of degree 6 (Taylor of e^(f ln 2), relative error below 2^-24); 2^whole goes into the
 // exponent's bits. |x| is limited to 80, where the result is 0 or 1 to float precision.
-static f32x4 sigmoid(f32x4 x) {
+static __attribute__((noinline)) f32x4 sigmoid(f32x4 x) {
     x = max_f32(min_f32(x, splat_f32(80.0f)), splat_f32(-80.0f));
     f32x4 t = x * splat_f32(-1.44269504f);
     i32x4 whole = round_f32(t);

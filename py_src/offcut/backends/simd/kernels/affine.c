@@ -1,12 +1,12 @@
-// Sums of u8 planes with factors: by channel, of two values, or normalised; limits; and sums of whole
-// planes.
+// Sums of u8 planes with factors: by channel, of two values, or normalised; limits; and sums of
+// whole planes.
 //
 //   u8 out = (in * factor + other * second + term) >> 12
 //
 // in fixed point, with a factor and a term for each of a plane's 16 channels. in and other are
-// interleaved, so that one dot gives the sums of four channels. Where there is no other value, it is
-// 128 and `second` a part of the term: the other one is too small for i16 then. Factors are i16 with
-// 12 fraction bits; if one reaches 8 they have 6. Terms are limited to 2^29:
+// interleaved, so that one dot gives the sums of four channels. Where there is no other value, it
+// is 128 and `second` a part of the term: the other one is too small for i16 then. Factors are i16
+// with 12 fraction bits; if one reaches 8 they have 6. Terms are limited to 2^29:
 // |sum| <= 2 * 255 * 2^15 + 2^29 < 2^30. (A shift by a constant is much faster than by a variable.)
 #include "plane.h"
 
@@ -58,17 +58,17 @@ INLINE factors8 factors_at(const scaling *s, int at) {
                       load_i32x4(s->terms + at), load_i32x4(s->terms + at + 4)};
 }
 
-INLINE i16x8 scaled(factors8 f, i16x8 a, i16x8 b, const int bits, const int sums) {
+INLINE i16x8 scaled(factors8 f, i16x8 a, i16x8 b, const int sums) {
     i32x4 low = dot(__builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11), f.low);
     i32x4 high = dot(__builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15), f.high);
     if (sums) low += f.low_terms, high += f.high_terms;
-    return narrow_i32(low >> bits, high >> bits);
+    return narrow_i32(low >> FINE, high >> FINE);
 }
 
 // A row of w cells, two blocks at a time: those of a cell, or the first ones of two cells if there
 // are no more than 8 channels. (The last one may be of the border.)
 INLINE void scale_cells(const scaling *s, int w, int n, const uint8_t *in, const uint8_t *other,
-                        uint8_t *out, const int bits, const int sums) {
+                        uint8_t *out, const int sums) {
     int next = n > BLOCK ? BLOCK : CELL;
     factors8 first = factors_at(s, 0), second = factors_at(s, next % CELL);
     for (int x = 0; x < w * CELL; x += 2 * next) {
@@ -76,18 +76,23 @@ INLINE void scale_cells(const scaling *s, int w, int n, const uint8_t *in, const
         i16x8 b = splat_i16(WHOLE), d = b;
         if (sums) b = load_u8_as_i16(other + x), d = load_u8_as_i16(other + x + next);
         store_halves(out + x, out + x + next,
-                     narrow_i16(scaled(first, a, b, bits, sums), scaled(second, c, d, bits, sums)));
+                     narrow_i16(scaled(first, a, b, sums), scaled(second, c, d, sums)));
     }
 }
 
 static void scale_row(const scaling *s, int w, int n, const uint8_t *in, const uint8_t *other,
                       uint8_t *out) {
     if (!s->sums)
-        scale_cells(s, w, n, in, other, out, FINE, 0);
+        scale_cells(s, w, n, in, other, out, 0);
     else if (s->bits == FINE)
-        scale_cells(s, w, n, in, other, out, FINE, 1);
-    else
-        scale_cells(s, w, n, in, other, out, COARSE, 1);
+        scale_cells(s, w, n, in, other, out, 1);
+    else  // seldom: one by one
+        for (int x = 0; x < w * CELL; x += CELL)
+            for (int i = 0; i < n; i++) {
+                int sum = in[x + i] * s->pairs[i][0] + other[x + i] * s->pairs[i][1];
+                sum = (sum + s->terms[i]) >> COARSE;
+                out[x + i] = (uint8_t)at_least(at_most(sum, 255), 0);
+            }
 }
 
 static void limit_row(const affine_args *s, const uint8_t *in, uint8_t *out) {

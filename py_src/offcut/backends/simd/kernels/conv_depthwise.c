@@ -23,8 +23,8 @@ INLINE void sum_taps(const uint8_t *cell, const int32_t *offsets, const int16_t 
     store_i32x4(sums + 4, high);
 }
 
-// Offsets of the taps from cell (top, left) of the input. Those outside of it lead to its border, of
-// which one cell is as good as another; columns are looked after up to column `last`.
+// Offsets of the taps from cell (top, left) of the input. Those outside of it lead to its border,
+// of which one cell is as good as another; columns are looked after up to column `last`.
 static void find_taps(const conv_args *c, int top, int left, int last, int32_t *offsets) {
     for (int ky = 0; ky < c->kernel_h; ky++)
         for (int kx = 0; kx < c->kernel_w; kx++) {

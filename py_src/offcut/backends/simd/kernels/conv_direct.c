@@ -11,8 +11,8 @@
 //
 // The inputs of an output are ordered [kernel_h][kernel_w][blocks_in][8]; those that
 // quantize_finely has made [kernel_h][kernel_w][4], filled up to a multiple of 8.
-// No sum overflows: pack.c chooses scales so that sum |weight| * limit < 2^31, where limit is 255, or
-// 8159 for fine inputs, and traps if the rounded weights break it.
+// No sum overflows: pack.c chooses scales so that sum |weight| * limit < 2^31, where limit is 255,
+// or 8159 for fine inputs, and traps if the rounded weights break it.
 #include "epilogue.h"
 #include "gemm.h"
 
@@ -22,8 +22,8 @@ INLINE i16x8 load_fine(const uint8_t *cell) {
     return (v << 6) + fine - splat_i16(128 * 64 + 128);
 }
 
-// The inputs of output pixels (y, x), ..., (y, x + n - 1). What lies outside of the input is read from
-// its border, of which one cell is as good as another.
+// The inputs of output pixels (y, x), ..., (y, x + n - 1). What lies outside of the input is read
+// from its border, of which one cell is as good as another.
 static void gather(const args *a, const conv_args *c, int y, int x, int n, int16_t *columns) {
     int width = width_for(n), blocks = (int)c->blocks_in, tap = 0;
     const uint32_t *in = table_of(a, c->in);

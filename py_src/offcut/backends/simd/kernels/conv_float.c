@@ -127,9 +127,10 @@ void conv_float_pixel(args *a) {
             f32x4 input = splat_f32(x[k]);
             UNROLL for (int i = 0; i < MANY / 4; i++) v[i] += input * load_f32x4(w + 4 * i);
         }
-        for (int i = 0; i < MANY / 4; i++)
-            store_f32x4(sums + 4 * i,
-                        activate(v[i] + load_f32x4(bias + tile * MANY + 4 * i), c->activation));
+        UNROLL for (int i = 0; i < MANY / 4; i++) store_f32x4(sums + 4 * i, v[i]);
+        for (int i = 0; i < MANY; i += 4)
+            store_f32x4(sums + i, activate(load_f32x4(sums + i) + load_f32x4(bias + tile * MANY + i),
+                                           c->activation));
         for (int o = 0; o < MANY && tile * MANY + o < outputs; o++)
             *channel_of(a, c->out, tile * MANY + o) = sums[o];
     }

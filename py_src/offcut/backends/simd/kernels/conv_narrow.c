@@ -6,8 +6,8 @@
 //   weights  i16 [channels_out][blocks_in][kernel_h][kernel_w][8]
 //   scales   f32 [channels_out]
 //
-// A piece of work is an output row, in steps of 4 pixels; 4 of a 3x3 kernel share 6 columns of input.
-// Pixels beyond the row's end read the border, and are not written.
+// A piece of work is an output row, in steps of 4 pixels; 4 of a 3x3 kernel share 6 columns of
+// input. Pixels beyond the row's end read the border, and are not written.
 // No sum overflows: see pack.c, as for conv_direct; the order of the additions does not matter.
 #include "epilogue.h"
 #include "float.h"
@@ -54,7 +54,8 @@ void conv_narrow(args *a) {
             float *out = channel_of(a, c->out, channel) + y * c->w_out;
             int64_t cell = (y - size / 2) * (int64_t)c->pitch_in - size / 2 * CELL;
             for (int x = 0; x < c->w_out; x += 4, cell += 4 * CELL) {
-                i32x4 sums = size == 3 ? sum_pixels(a, c, cell, w, 3) : sum_pixels(a, c, cell, w, 1);
+                i32x4 sums =
+                    size == 3 ? sum_pixels(a, c, cell, w, 3) : sum_pixels(a, c, cell, w, 1);
                 store_some(out + x, activate(float_of(sums) * scale + bias, c->activation),
                            c->w_out - x);
             }

@@ -65,7 +65,8 @@ typedef floats half_done[HALVES][4][6];
 
 // The first step, for one half of the channels.
 INLINE void collect_rows(const int32_t *sums, const float *scales, floats out[4][6]) {
-    UNROLL for (int row = 0; row < 6; row++, sums += 6 * GROUP * 8, scales += 6 * 8) {
+    UNROLL_TWICE
+    for (int row = 0; row < 6; row++, sums += 6 * GROUP * 8, scales += 6 * 8) {
         floats m[6], pixels[4];
         UNROLL for (int i = 0; i < 6; i++)
             m[i] = load_sums(sums + i * GROUP * 8) * load_floats(scales + i * 8);
@@ -96,8 +97,8 @@ typedef struct {
     residual other;
 } target;
 
-// Write a plain tile, two columns at a time. All 16 pixels are written: what lies beyond the output is
-// border, which is filled later.
+// Write a plain tile, two columns at a time. All 16 pixels are written: what lies beyond the output
+// is border, which is filled later.
 INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x, half_done tile,
                        const target *t) {
     for (int i = 0; i < 4; i += 2) {
@@ -106,11 +107,13 @@ INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int 
             pixel p[4];
             collect_column(tile, i + side, t->bias, p);
             for (int row = 0; row < 4 && !t->even; row++)
-                p[row] = add_pixels(p[row], load_pixel(bias_of(a, c, block, y + row, x + i + side)));
+                p[row] = add_pixels(p[row],
+                                    load_pixel(bias_of(a, c, block, y + row, x + i + side)));
             if (t->other.at)
                 UNROLL for (int row = 0; row < 4; row++)
                     p[row] = add_residual(
-                        &t->other, t->other.at + row * c->pitch_residual + (i + side) * CELL, p[row]);
+                        &t->other,
+                        t->other.at + row * (int64_t)c->pitch_residual + (i + side) * CELL, p[row]);
             UNROLL for (int row = 0; row < 4; row++) steps[side][row] = rounded(p[row]);
         }
         uint8_t *to = t->to + i * CELL;
@@ -122,12 +125,14 @@ INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int 
 // Write any other tile pixel by pixel.
 static void finish_tile(const args *a, const conv_args *c, int block, int y, int x,
                         half_done tile) {
-    const floats none[HALVES] = {{0}};
     for (int i = 0; i < 4 && x + i < c->w_out; i++) {
-        pixel p[4];
-        collect_column(tile, i, none, p);
+        floats rows[4][HALVES], column[4];
+        for (int half = 0; half < HALVES; half++) {
+            collect_floats(tile[half][i], column);
+            UNROLL for (int row = 0; row < 4; row++) rows[row][half] = column[row];
+        }
         for (int row = 0; row < 4 && y + row < c->h_out; row++)
-            finish(a, c, block, y + row, x + i, p[row]);
+            finish(a, c, block, y + row, x + i, pixel_of(rows[row]));
     }
 }
 

@@ -1,6 +1,6 @@
-// Between float channels f32 [h][w] and u8 planes, four pixels at a time. A piece of work is a row of
-// all planes. Parameters are per channel: float = u8 * scale + offset, and u8 = round(float * steps +
-// zero), saturated. Cells beyond the row's end are border, which is filled afterwards.
+// Between float channels f32 [h][w] and u8 planes, four pixels at a time. A piece of work is a row
+// of all planes. Parameters are per channel: float = u8 * scale + offset, and u8 = round(float *
+// steps + zero), saturated. Cells beyond the row's end are border, which is filled afterwards.
 #include "float.h"
 
 INLINE f32x4 within(f32x4 v, float least, float most) {
@@ -56,10 +56,10 @@ void quantize(args *a) {
 //
 //   v = round(float * steps) = (coarse - 128) * 64 + (fine - 128),  96 <= fine <= 160
 //
-// `out` is a single plane: coarse channels are 0 to 3 of it, fine ones 4 to 7. |v| <= 8159, so coarse
-// is at most 255. A zero is 128 in both, in the border too. parameters: steps of each channel, twice.
-// conv_winograd reads them as two channels, with weights 64 times the other's for coarse ones;
-// conv_direct puts v together again.
+// `out` is a single plane: coarse channels are 0 to 3 of it, fine ones 4 to 7. |v| <= 8159, so
+// coarse is at most 255. A zero is 128 in both, in the border too. parameters: steps of each
+// channel, twice. conv_winograd reads them as two channels, with weights 64 times the other's for
+// coarse ones; conv_direct puts v together again.
 void quantize_finely(args *a) {
     const convert_args *c = &a->op->convert;
     uint8_t *plane = a->memory + *table_of(a, c->out);

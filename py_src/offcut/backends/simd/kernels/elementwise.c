@@ -7,7 +7,8 @@
 #include "float.h"
 
 enum { STEP = 4 };  // floats
-enum { KEEP_A, PLUS, MINUS, TIMES, OVER, SLOPE, LARGEST, SMALLEST, LIMITS };  // see lower_elementwise.py
+// See lower_elementwise.py.
+enum { KEEP_A, PLUS, MINUS, TIMES, OVER, SLOPE, LARGEST, SMALLEST, LIMITS };
 
 // An operand of a row: floats from `at` on, or (step 0) STEP times the same one.
 typedef struct {

@@ -53,8 +53,8 @@ INLINE residual residual_at(const args *a, const conv_args *c, int block, int y,
     return r;
 }
 
-// Add a cell of the residual. What stands for its zero is part of the bias, so a Relu before it, which
-// cannot be left to the saturation, ends there.
+// Add a cell of the residual. What stands for its zero is part of the bias, so a Relu before it,
+// which cannot be left to the saturation, ends there.
 INLINE pixel add_residual(const residual *r, const uint8_t *cell, pixel p) {
     i16x8 other = load_u8_as_i16(cell);
     p = (pixel){max_f32(p.low, r->least), max_f32(p.high, r->least)};

@@ -37,11 +37,7 @@ void finish_floats(const args *a, const float_conv_args *c, int channel, int at,
         for (; i + 4 <= n; i += 4)
             store_f32x4(to + i, max_f32(least, min_f32(most, load_f32x4(sums + i) + bias)));
     for (; i < n; i += 4) {
-        f32x4 v = load_f32x4(sums + i) + bias;
-        if (c->activation <= ACT_RELU6)
-            v = max_f32(least, min_f32(most, v));
-        else
-            v = activate(v, c->activation);
+        f32x4 v = activate(load_f32x4(sums + i) + bias, c->activation);
         if (residual) v = activate(v + load_some(residual + i, n - i), c->activation_last);
         store_some(to + i, v, n - i);
     }

@@ -1,13 +1,13 @@
-// The micro-kernel: GROUP columns times 8 outputs, the sums in registers. (Of the browser's 15 vector
-// registers 10 hold sums, 2 weights and 1 an input.)
+// The micro-kernel: GROUP columns times 8 outputs, the sums in registers. (Of the browser's 15
+// vector registers 10 hold sums, 2 weights and 1 an input.)
 //
 // One step multiplies a pair of inputs of one column, splat over a vector, with a pair of weights
 // of each output, and adds: dot + add. A pair's two products fit 32 bits, since weights are never
 // -32768.
 #include "gemm.h"
 
-// This empty statement pins the order of the instructions: without it LLVM reassociates the additions
-// of a step, or computes all its products first, and runs out of registers.
+// This empty statement pins the order of the instructions: without it LLVM reassociates the
+// additions of a step, or computes all its products first, and runs out of registers.
 #if defined(__wasm__)
 #define KEEP(v) __asm__ volatile("" : "+r"(v))
 #elif defined(__x86_64__)

@@ -2,12 +2,12 @@
 // Winograd, rounded to 16 bits with scales that let no sum overflow, and laid out for gemm.h.
 // A piece of work is a block of 8 output channels.
 //
-// The scales. A sum is S = sum_k q_k v_k with weights q rounded to integers and |v_k| <= limit. With
-// real weights u_k and q_k = round(u_k * f), |q_k| <= |u_k| f + 1/2, so
+// The scales. A sum is S = sum_k q_k v_k with weights q rounded to integers and |v_k| <= limit.
+// With real weights u_k and q_k = round(u_k * f), |q_k| <= |u_k| f + 1/2, so
 //     |S| <= limit * (f * sum_k |u_k| + K / 2) <= 2^31 - 1
-// holds for f = ((2^31 - 1) / limit - K / 2) / sum_k |u_k|. A thousandth is left for the rounding of
-// these floats, f is also kept below 32767 / max |u_k|, and pack_channel traps if integers, added up
-// exactly, break the bound all the same.
+// holds for f = ((2^31 - 1) / limit - K / 2) / sum_k |u_k|. A thousandth is left for the rounding
+// of these floats, f is also kept below 32767 / max |u_k|, and pack_channel traps if integers,
+// added up exactly, break the bound all the same.
 #include "program.h"
 #include "vector.h"
 #include "winograd.h"
@@ -100,8 +100,8 @@ static void pack_channel(const args *a, const pack_args *p, int block, int lane)
     }
 }
 
-// i16 [blocks_out][taps][lanes_in / 2][8][2], where taps is 36 for Winograd, otherwise 1; or, by other
-// steps from an output channel and pair of inputs to the next, [blocks_out][8][lanes_in].
+// i16 [blocks_out][taps][lanes_in / 2][8][2], where taps is 36 for Winograd, otherwise 1; or, by
+// other steps from an output channel and pair of inputs to the next, [blocks_out][8][lanes_in].
 void pack_weights(args *a) {
     const pack_args *p = &a->op->pack;
     require(p->lanes_in % 8 == 0);
@@ -109,8 +109,8 @@ void pack_weights(args *a) {
         for (int lane = 0; lane < 8; lane++) pack_channel(a, p, block, lane);
 }
 
-// Float weights for Winograd, f32 [36][tiles][channels_in][width] from [outputs][depth = channels_in
-// * 9]. A piece of work is a tile.
+// Float weights for Winograd, f32 [36][tiles][channels_in][width] from [outputs][depth =
+// channels_in * 9]. A piece of work is a tile.
 void pack_float_winograd(args *a) {
     const float_pack_args *p = &a->op->float_pack;
     int channels = (int)p->depth / 9, width = (int)p->width;

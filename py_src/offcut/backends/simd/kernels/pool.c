@@ -4,16 +4,16 @@
 // only if the operator says so. Scale and zero point do not change; the border of an output plane
 // takes the zero point from the border of its input plane.
 //
-// Sums of at most 2^15 cells of 255 fit 32 bits (and floats hold them exactly up to 2^24); a mean is
-// rounded once. Cells of the padding count as the zero point.
+// Sums of at most 2^15 cells of 255 fit 32 bits (and floats hold them exactly up to 2^24); a mean
+// is rounded once. Cells of the padding count as the zero point.
 #include "plane.h"
 
 typedef struct {
     int begin, end;  // first and last + 1 of the kernel's positions that lie inside
 } span;
 
-// Which positions k of a kernel of `size` lie inside: 0 <= from + k * dilation < limit. Not inlined:
-// six copies of it would be a kilobyte.
+// Which positions k of a kernel of `size` lie inside: 0 <= from + k * dilation < limit. Not
+// inlined: six copies of it would be a kilobyte.
 static __attribute__((noinline)) span inside(int from, int size, int dilation, int limit) {
     span s = {0, size};
     while (s.begin < size && from + s.begin * dilation < 0) s.begin++;

@@ -42,7 +42,8 @@ typedef struct {
     uint32_t plain;            // 1: scales, bias and residual give u8 steps; see epilogue.h
     uint32_t activation;       // of the sum; none in plain ones
     uint32_t activation_last;  // after the residual
-    // Added: u8 * scale, after the offset (part of the bias in plain ones) and not less than `least`.
+    // Added: u8 * scale, after the offset (part of the bias in plain ones) and not less than
+    // `least`.
     float residual_scale, residual_offset, residual_least;
     float steps, zero;  // output in u8 steps = real value * steps + zero; 1 and 0 in plain ones
     uint32_t border;    // the zero point of the output
@@ -84,8 +85,8 @@ typedef struct {
     uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
 } convert_args;
 
-// u8 planes by channel: u8 = in * factor * scale + other * second + factor * offset + term * steps +
-// zero, where factor is 1, other 0 and term 0 if there is none. Also sums of channels.
+// u8 planes by channel: u8 = in * factor * scale + other * second + factor * offset + term * steps
+// + zero, where factor is 1, other 0 and term 0 if there is none. Also sums of channels.
 typedef struct {
     uint32_t in, out;         // tables of planes; the sums' out is one of channels
     uint32_t other;           // table of planes of a second value, 0 for none

@@ -1,8 +1,8 @@
 // Sums, means and largest values of float channels f32 [count], and normalisation by them. A piece
 // of work is a channel.
 //
-// A sum runs in sixteen lanes over stretches of 512, which are added up in double precision, so that
-// large maps lose no digits.
+// A sum runs in sixteen lanes over stretches of 512, which are added up in double precision, so
+// that large maps lose no digits.
 #include "float.h"
 
 enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX };  // as in lower_reduce.py

@@ -8,8 +8,8 @@
 //            15 bits, 255 * 2^7 = 32640
 //   down:    the same of two such rows          <= 32640 * 2^14 < 2^29, rounded by >> 21
 //
-// Rows are made of half planes, 8 channels at a time. Scale and zero point do not change, also not in
-// the border.
+// Rows are made of half planes, 8 channels at a time. Scale and zero point do not change, also not
+// in the border.
 #include "plane.h"
 
 INLINE i16x8 weights_of(int32_t steps) {

@@ -4,10 +4,11 @@
 //
 //   weights  f32 [channels_out of all groups][channels_in][kernel_h][kernel_w]
 //
-// A piece of work is an output row of one channel: the sum of input rows, each shifted and multiplied
-// with a weight. First it is written down which rows these are, its taps; then all are added in one
-// pass, 16 columns at a time. Steps at the ends, which reach beyond the row, read a copy of it with its
-// padding. So do all with a stride; their copy is cut into phases, so that taps always read neighbours:
+// A piece of work is an output row of one channel: the sum of input rows, each shifted and
+// multiplied with a weight. First it is written down which rows these are, its taps; then all are
+// added in one pass, 16 columns at a time. Steps at the ends, which reach beyond the row, read a
+// copy of it with its padding. So do all with a stride; their copy is cut into phases, so that taps
+// always read neighbours:
 //
 //   a b c d e f g   stride 3   -->   a d g . | b e . . | c f . .
 //
