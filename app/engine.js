@@ -42,6 +42,13 @@ import { takeWorker } from "./first_worker.js";
  * @property {(worker: Worker) => void} onWorker a worker is being started
  */
 
+const givenOutBy = () => navigator.serviceWorker?.controller ?? null;
+/** The service worker that this page's scripts came from: another one has another version's. */
+const GIVEN_OUT_BY = givenOutBy();
+
+const updatedElsewhere = () =>
+  new Failure("UpdateError", "Offcut was updated in another tab", "reload the page");
+
 export class Engine {
   /** @type {Bridge | null} */
   #bridge = null;
@@ -66,6 +73,7 @@ export class Engine {
     this.#bridge?.close();
     this.#ready = false;
     const { onBoot, onReady, onFailure, onWorker } = this.listeners;
+    if (givenOutBy() !== GIVEN_OUT_BY) return onFailure(updatedElsewhere());
     const { worker, replay } = takeWorker();
     onWorker(worker);
     const bridge = new Bridge(worker, this.choice.model, onBoot, (failure) => {

@@ -28,6 +28,7 @@ const TITLES = /** @type {Record<string, string>} */ ({
   ModelFormatError: "This model cannot be used",
   UnconfinedError: "This page is not protected",
   UnknownModelError: "There is no such model",
+  UpdateError: "There is a newer version",
   UnsupportedOperatorError: "This model needs what Offcut cannot compute",
   WorkerError: "Offcut stopped",
 });

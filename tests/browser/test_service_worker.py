@@ -40,6 +40,7 @@ SPOIL = """async how => {
   }
   return (await cache.keys()).length;
 }"""
+THROW = "() => void setTimeout(() => { throw new Error('out of luck') })"
 NO_WORKER = "async () => (await navigator.serviceWorker.getRegistrations()).length"
 
 
@@ -156,6 +157,8 @@ def test_L11_newer_version_waits_for_a_click_and_never_mixes_with_the_former(
     assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
     assert other.page.evaluate(build) == "former"  # pinned until it is reloaded
     assert other.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    other.page.workers[0].evaluate(THROW)  # its worker could be replaced by a newer one only
+    other.wait_until(lambda: "updated in another tab" in other.error, "it says so", 30)
 
 
 def script(text: str) -> Fault:
