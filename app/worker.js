@@ -15,6 +15,9 @@ let service = null;
 /** @param {object} message @param {Transferable[]} [transfer] */
 const post = (message, transfer = []) => self.postMessage(message, { transfer });
 
+const PAUSE = 100; // milliseconds without a call, after which there is time to keep files
+let calls = 0; // that are not answered
+
 /** @type {(name: string) => void} */
 let expect;
 /** @type {Promise<string>} */
@@ -23,7 +26,10 @@ const model = new Promise((resolve) => (expect = resolve));
 self.addEventListener("message", (/** @type {any} */ { data }) => {
   if ("expect" in data) expect(data.expect);
   else if (data.cancel) service?.cancel(data.id);
-  else service.accept(data);
+  else {
+    calls += 1;
+    service.accept(data);
+  }
 });
 
 self.addEventListener("unhandledrejection", ({ reason }) => {
@@ -47,12 +53,16 @@ try {
     witness.verified(path, row);
     witness.keep(row, data, "application/octet-stream");
   };
-  /** @param {any} message to the page; after the first answer there is time to keep files */
+  const flush = () => {
+    if (!calls) witness.flush();
+  };
+  /** @param {any} message to the page */
   const send = (message) => {
     post(message);
     if (!("result" in message || "error" in message)) return;
     if (message.id === 1) mark("open");
-    witness.flush();
+    calls -= 1;
+    setTimeout(flush, PAUSE); // a photo that waits goes first
   };
   service = Service(root.href, send, boot.loadPackage, boot.kernels, keep, boot.takeModel);
   post({ boot: { stage: "up", done: 1, total: 1, unit: "steps" } });
