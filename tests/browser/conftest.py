@@ -15,6 +15,7 @@ from tests.browser.app import BOOT_SECONDS, App
 from tests.browser.drivers import ENGINES, Chromium, open_firefox, open_webkit
 from tests.browser.python_page import PythonPage, python_page
 from tests.browser.scenario import Driver
+from tests.faulty_site import Site, faulty_site
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -96,6 +97,19 @@ def app(warm_page: App) -> Iterator[App]:
     """The warm page without photos."""
     warm_page.start_over()
     yield warm_page
+
+
+@pytest.fixture
+def faulty(dist: Path) -> Iterator[Site]:
+    """A site of the test's own, whose service worker is nobody else's; it serves faults too."""
+    with faulty_site(dist) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh(context: BrowserContext) -> App:
+    """A page of a browser profile that has never seen Offcut."""
+    return App(context.new_page())
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext
 
 from tests.browser.app import BOOT_SECONDS, App
 from tests.faulty_site import (
     Fault,
     Site,
     cut,
-    faulty_site,
     flipped,
     missing,
     plain_text,
@@ -29,18 +26,6 @@ ERROR_SECONDS = 15.0
 FAULTS = [missing, cut, shortened, flipped, web_page]
 CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json"]
 FILES = [*(f"pyodide/{name}" for name in CORE), "start/python.pack"]
-
-
-@pytest.fixture
-def faulty(dist: Path) -> Iterator[Site]:
-    """A site that serves dist/ with faults."""
-    with faulty_site(dist) as site:
-        yield site
-
-
-@pytest.fixture
-def fresh(context: BrowserContext) -> App:
-    return App(context.new_page())
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

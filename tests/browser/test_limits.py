@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Error
+from playwright.sync_api import Error
 
 from tests.browser.app import BOOT_SECONDS, App, encoded
 from tests.browser.scenario import Driver, cut_out, describe, wait, wait_for
-from tests.faulty_site import Site, before, faulty_site
+from tests.faulty_site import Site, before
 from tests.record import record
 
 # From then on memory does not grow, as on a device that has no more.
@@ -37,20 +36,9 @@ def small_device(memory: float) -> str:
     return f"Object.defineProperty(WorkerNavigator.prototype, 'deviceMemory', {getter});"
 
 
-@pytest.fixture
-def site(dist: Path) -> Iterator[Site]:
-    with faulty_site(dist) as running:
-        yield running
-
-
-@pytest.fixture
-def app(context: BrowserContext) -> App:
-    return App(context.new_page())
-
-
-def visit(app: App, site: Site) -> None:
-    app.page.goto(site.url)
-    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+def visit(fresh: App, faulty: Site) -> None:
+    fresh.page.goto(faulty.url)
+    assert fresh.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", fresh.describe()
 
 
 def blank(width: int, height: int) -> bytes:
@@ -58,72 +46,72 @@ def blank(width: int, height: int) -> bytes:
 
 
 def test_M1_photo_for_which_memory_runs_out_is_told_and_the_next_one_works(
-    app: App, site: Site, samples: Path
+    fresh: App, faulty: Site, samples: Path
 ) -> None:
-    site.faults["worker.js"] = before(NO_MORE)
-    visit(app, site)
-    app.cut_out(samples / "cat.jpg")
-    worker = app.page.workers[0]
+    faulty.faults["worker.js"] = before(NO_MORE)
+    visit(fresh, faulty)
+    fresh.cut_out(samples / "cat.jpg")
+    worker = fresh.page.workers[0]
     worker.evaluate("self.full = true")
 
-    error = app.fail_with(("large.png", blank(7_000, 6_000)))
+    error = fresh.fail_with(("large.png", blank(7_000, 6_000)))
 
     assert "does not fit into memory" in error
     assert "choose a smaller photo" in error
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
-    assert app.page.workers[0] == worker  # it was not replaced
+    assert fresh.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    assert fresh.page.workers[0] == worker  # it was not replaced
     record("faults: photos for which memory ran out", 1)
 
 
 @pytest.mark.parametrize(("memory", "limit"), [(1, 12), (2, 24)])
 def test_M13_device_with_little_memory_takes_smaller_photos(
-    app: App, site: Site, memory: float, limit: int, samples: Path
+    fresh: App, faulty: Site, memory: float, limit: int, samples: Path
 ) -> None:
-    site.faults["worker.js"] = before(small_device(memory))
-    visit(app, site)
+    faulty.faults["worker.js"] = before(small_device(memory))
+    visit(fresh, faulty)
 
-    error = app.fail_with(("large.png", blank(1_000 * limit, 1_001)))
+    error = fresh.fail_with(("large.png", blank(1_000 * limit, 1_001)))
 
     assert f"the limit on this device is {limit}" in error
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    assert fresh.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
 
 
 def test_M4_tab_that_crashed_starts_again_from_what_was_kept(
-    app: App, site: Site, samples: Path
+    fresh: App, faulty: Site, samples: Path
 ) -> None:
-    visit(app, site)
-    app.wait_until(lambda: app.attribute("offline") == "saved", "everything is kept", 30)
-    kept = app.page.evaluate(KEPT)
-    app.choose(samples / "coffee.jpg")
-    crash(app)
-    site.seen.clear()
+    visit(fresh, faulty)
+    fresh.wait_until(lambda: fresh.attribute("offline") == "saved", "everything is kept", 30)
+    kept = fresh.page.evaluate(KEPT)
+    fresh.choose(samples / "coffee.jpg")
+    crash(fresh)
+    faulty.seen.clear()
 
-    again = App(app.page.context.new_page())
+    again = App(fresh.page.context.new_page())
     loads: list[str] = []
     again.page.on("domcontentloaded", lambda page: loads.append(page.url))
-    visit(again, site)
+    visit(again, faulty)
 
     assert again.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
     assert len(loads) == 1
     assert again.page.evaluate(KEPT) == kept
     # Chromium may ask for the page itself while the service worker starts.
-    assert {path for path, _ in site.seen} <= {"", "sw.js"}
+    assert {path for path, _ in faulty.seen} <= {"", "sw.js"}
     record("faults: tabs crashed", 1)
 
 
-def crash(app: App) -> None:
+def crash(fresh: App) -> None:
     """Let the tab's process end, and wait until it has."""
-    with app.page.expect_event("crash", timeout=30_000), pytest.raises(Error, match="crash"):
-        app.page.goto("chrome://crash", timeout=30_000)
+    with fresh.page.expect_event("crash", timeout=30_000), pytest.raises(Error, match="crash"):
+        fresh.page.goto("chrome://crash", timeout=30_000)
 
 
 @pytest.mark.slow
 def test_L7_page_works_from_memory_in_every_engine_where_the_browser_has_no_room(
-    engine: Driver, site: Site, samples: Path, tmp_path: Path
+    engine: Driver, faulty: Site, samples: Path, tmp_path: Path
 ) -> None:
     for script in ("store.js", "sw.js"):
-        site.faults[script] = before(NO_ROOM)
-    engine.open(site.url)
+        faulty.faults[script] = before(NO_ROOM)
+    engine.open(faulty.url)
     assert wait(engine, "ready", "error", seconds=BOOT_SECONDS) == "ready", describe(engine)
     wait_for(engine, "offline", "unavailable")
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext
 
 from offcut_build import dist as building
 from offcut_build import offline
 from tests.browser.app import BOOT_SECONDS, App
-from tests.faulty_site import Answer, Fault, Site, faulty_site, flipped, missing, web_page
+from tests.faulty_site import Answer, Fault, Site, flipped, missing, web_page
 from tests.record import record
 
 RECOVER_SECONDS = 20.0
@@ -44,27 +43,15 @@ THROW = "() => void setTimeout(() => { throw new Error('out of luck') })"
 NO_WORKER = "async () => (await navigator.serviceWorker.getRegistrations()).length"
 
 
-@pytest.fixture
-def site(dist: Path) -> Iterator[Site]:
-    """A site of its own, whose service worker is nobody else's."""
-    with faulty_site(dist) as running:
-        yield running
-
-
-@pytest.fixture
-def app(context: BrowserContext) -> App:
-    return App(context.new_page())
-
-
-def visit(app: App, site: Site, query: str = "") -> None:
+def visit(fresh: App, faulty: Site, query: str = "") -> None:
     """Open the page and wait until it is ready."""
-    app.page.goto(site.url + query)
-    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    fresh.page.goto(faulty.url + query)
+    assert fresh.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", fresh.describe()
 
 
-def visit_and_keep(app: App, site: Site) -> None:
-    visit(app, site)
-    app.wait_until(lambda: app.attribute("offline") == "saved", "everything is kept", 30)
+def visit_and_keep(fresh: App, faulty: Site) -> None:
+    visit(fresh, faulty)
+    fresh.wait_until(lambda: fresh.attribute("offline") == "saved", "everything is kept", 30)
 
 
 def newer(dist: Path, folder: Path) -> Path:
@@ -85,38 +72,38 @@ def newer(dist: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("how", ["flip", "cut", "swap", "evict"])
 def test_L9_L10_spoiled_entries_are_found_and_fetched_again(
-    app: App, site: Site, samples: Path, how: str
+    fresh: App, faulty: Site, samples: Path, how: str
 ) -> None:
-    visit_and_keep(app, site)
-    count = app.page.evaluate(SPOIL, how)
+    visit_and_keep(fresh, faulty)
+    count = fresh.page.evaluate(SPOIL, how)
 
-    visit(app, site)
+    visit(fresh, faulty)
 
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
-    app.wait_until(lambda: app.attribute("offline") == "saved", "everything is kept again", 30)
-    app.page.context.set_offline(True)
-    visit(app, site)  # from what was kept anew
+    assert fresh.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    fresh.wait_until(lambda: fresh.attribute("offline") == "saved", "everything is kept again", 30)
+    fresh.page.context.set_offline(True)
+    visit(fresh, faulty)  # from what was kept anew
     if how != "evict":
         record(f"faults: kept files spoiled by {how}", count)
 
 
 def test_L9_files_that_were_evicted_are_named_when_there_is_no_network(
-    app: App, site: Site
+    fresh: App, faulty: Site
 ) -> None:
-    visit_and_keep(app, site)
+    visit_and_keep(fresh, faulty)
     delete = "async () => { const cache = await caches.open('offcut:/');"
     delete += " for (const key of (await cache.keys())) { const entry = await cache.match(key);"
     delete += " if ((await entry.blob()).size > 2e6) await cache.delete(key); } }"
-    app.page.evaluate(delete)
-    app.page.context.set_offline(True)
-    for fault in site.folder.rglob("*"):
-        site.faults[fault.relative_to(site.folder).as_posix()] = missing
+    fresh.page.evaluate(delete)
+    fresh.page.context.set_offline(True)
+    for fault in faulty.folder.rglob("*"):
+        faulty.faults[fault.relative_to(faulty.folder).as_posix()] = missing
 
-    app.page.goto(site.url)
-    app.wait("error", seconds=BOOT_SECONDS)
+    fresh.page.goto(faulty.url)
+    fresh.wait("error", seconds=BOOT_SECONDS)
 
-    assert "start/python.pack could not be fetched" in app.error or "asm.wasm" in app.error
-    assert "open the page once with a connection" in app.error
+    assert "start/python.pack could not be fetched" in fresh.error or "asm.wasm" in fresh.error
+    assert "open the page once with a connection" in fresh.error
 
 
 def busy(answer: Answer) -> None:
@@ -126,35 +113,35 @@ def busy(answer: Answer) -> None:
 
 @pytest.mark.parametrize("fault", [missing, busy, flipped, web_page], ids=lambda f: f.__name__)
 def test_L4_L12_wrong_answer_is_never_kept_and_does_not_stop_the_page(
-    app: App, site: Site, fault: Fault
+    fresh: App, faulty: Site, fault: Fault
 ) -> None:
-    site.faults["THIRD_PARTY.md"] = fault
+    faulty.faults["THIRD_PARTY.md"] = fault
 
-    visit(app, site)
-    app.wait_until(lambda: app.attribute("offline") != "", "it is known", 30)
+    visit(fresh, faulty)
+    fresh.wait_until(lambda: fresh.attribute("offline") != "", "it is known", 30)
 
-    assert app.attribute("offline") == "unavailable"
-    assert all(app.page.evaluate(KEPT))
+    assert fresh.attribute("offline") == "unavailable"
+    assert all(fresh.page.evaluate(KEPT))
 
 
 def test_L11_newer_version_waits_for_a_click_and_never_mixes_with_the_former(
-    app: App, site: Site, dist: Path, tmp_path: Path, samples: Path
+    fresh: App, faulty: Site, dist: Path, tmp_path: Path, samples: Path
 ) -> None:
-    visit_and_keep(app, site)
-    visit(app, site)
-    other = App(app.page.context.new_page())
-    visit(other, site)
-    site.folder = newer(dist, tmp_path / "newer")
+    visit_and_keep(fresh, faulty)
+    visit(fresh, faulty)
+    other = App(fresh.page.context.new_page())
+    visit(other, faulty)
+    faulty.folder = newer(dist, tmp_path / "newer")
     build = "document.querySelector('h1').dataset.build ?? 'former'"
 
-    visit(app, site)
-    app.page.get_by_test_id("update").wait_for()
-    assert app.page.evaluate(build) == "former"
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
-    app.page.get_by_role("button", name="Update and reload").click()
-    app.wait_until(lambda: app.evaluate(build) == "newer", "the newer page", 30)
+    visit(fresh, faulty)
+    fresh.page.get_by_test_id("update").wait_for()
+    assert fresh.page.evaluate(build) == "former"
+    assert fresh.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    fresh.page.get_by_role("button", name="Update and reload").click()
+    fresh.wait_until(lambda: fresh.evaluate(build) == "newer", "the newer page", 30)
 
-    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    assert fresh.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", fresh.describe()
     assert other.page.evaluate(build) == "former"  # pinned until it is reloaded
     assert other.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
     other.page.workers[0].evaluate(THROW)  # its worker could be replaced by a newer one only
@@ -178,52 +165,52 @@ THROWS = "addEventListener('fetch', () => { throw new Error('broken'); });"
 
 
 @pytest.mark.parametrize("broken", [ANSWERS_500, THROWS], ids=["answers 500", "throws"])
-def test_L13_page_gets_past_a_broken_service_worker(app: App, site: Site, broken: str) -> None:
-    site.faults["sw.js"] = script(broken)
-    visit(app, site)
-    app.page.evaluate("async () => { await navigator.serviceWorker.ready }")
+def test_L13_page_gets_past_a_broken_service_worker(fresh: App, faulty: Site, broken: str) -> None:
+    faulty.faults["sw.js"] = script(broken)
+    visit(fresh, faulty)
+    fresh.page.evaluate("async () => { await navigator.serviceWorker.ready }")
 
-    app.page.goto(site.url)
+    fresh.page.goto(faulty.url)
 
-    ready: Callable[[], bool] = lambda: app.state in ("ready", "booting")  # noqa: E731
-    app.wait_until(ready, "the page's script runs", RECOVER_SECONDS)
-    assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+    ready: Callable[[], bool] = lambda: fresh.state in ("ready", "booting")  # noqa: E731
+    fresh.wait_until(ready, "the page's script runs", RECOVER_SECONDS)
+    assert fresh.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", fresh.describe()
     record("faults: broken service workers shipped", 2)
 
 
 def test_L13_nosw_in_the_address_drops_the_service_worker_and_what_is_kept(
-    app: App, site: Site
+    fresh: App, faulty: Site
 ) -> None:
-    visit_and_keep(app, site)
+    visit_and_keep(fresh, faulty)
 
-    visit(app, site, "?nosw")
+    visit(fresh, faulty, "?nosw")
 
-    assert app.page.evaluate(NO_WORKER) == 0
-    assert app.attribute("offline") in ("", "unavailable")
+    assert fresh.page.evaluate(NO_WORKER) == 0
+    assert fresh.attribute("offline") in ("", "unavailable")
 
 
 def test_L7_page_works_from_memory_where_the_browser_has_no_room(
-    app: App, site: Site, samples: Path
+    fresh: App, faulty: Site, samples: Path
 ) -> None:
-    session = app.page.context.new_cdp_session(app.page)
+    session = fresh.page.context.new_cdp_session(fresh.page)
     session.send(
-        "Storage.overrideQuotaForOrigin", {"origin": site.url.rstrip("/"), "quotaSize": 1_000_000}
+        "Storage.overrideQuotaForOrigin", {"origin": faulty.url.rstrip("/"), "quotaSize": 1_000_000}
     )
 
-    visit(app, site)
-    app.wait_until(lambda: app.attribute("offline") != "", "it is known", 30)
+    visit(fresh, faulty)
+    fresh.wait_until(lambda: fresh.attribute("offline") != "", "it is known", 30)
 
-    assert app.attribute("offline") == "unavailable"
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
-    assert all(app.page.evaluate(KEPT))  # no partial entry
+    assert fresh.attribute("offline") == "unavailable"
+    assert fresh.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    assert all(fresh.page.evaluate(KEPT))  # no partial entry
 
 
-def test_L8_page_works_where_nothing_can_be_kept(app: App, site: Site, samples: Path) -> None:
-    app.page.add_init_script(
+def test_L8_page_works_where_nothing_can_be_kept(fresh: App, faulty: Site, samples: Path) -> None:
+    fresh.page.add_init_script(
         "Object.defineProperty(window, 'caches', { get() { throw new DOMException('no'); } });"
         "Object.defineProperty(Navigator.prototype, 'serviceWorker', { value: undefined });"
     )
 
-    visit(app, site)
+    visit(fresh, faulty)
 
-    assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
+    assert fresh.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
