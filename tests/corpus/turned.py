@@ -27,12 +27,12 @@ def turned() -> Iterator[tuple[str, bytes, np.ndarray]]:
             exif = Image.Exif()
             exif[ORIENTATION] = orientation
             data = encoded(picture(), form, exif=exif, **options)
-            yield f"{form.lower()}-turned-{orientation}", data, upright(orientation)
+            shown = upright(np.asarray(picture()), orientation)
+            yield f"{form.lower()}-turned-{orientation}", data, shown
 
 
-def upright(orientation: int) -> np.ndarray:
-    """Return the picture as a viewer must show it, after EXIF 2.32, table 6."""
-    stored = np.asarray(picture())
+def upright(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """Return stored pixels, u8 (H, W, 3), as a viewer must show them, after EXIF 2.32, table 6."""
     if orientation >= 5:  # the stored rows are the picture's columns
         stored = stored.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

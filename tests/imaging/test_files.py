@@ -12,6 +12,7 @@ from PIL import Image
 
 from offcut.errors import ImageError
 from offcut.imaging.files import decode, formats, from_pil
+from tests.corpus.turned import upright
 
 SIZE = (50, 40)  # width, height
 ORIENTATION = 0x0112  # EXIF tag
@@ -70,13 +71,7 @@ def test_exif_orientation_is_applied_once(form: str, orientation: int) -> None:
     if form == "JPEG":
         options["quality"] = 100
     pixels = decode(encoded(picture(), form, **options), "photo")
-    stored = np.asarray(picture())
-    if orientation >= 5:  # the stored rows are the picture's columns
-        stored = stored.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        stored = stored[::-1]
-    if orientation in (2, 3, 6, 7):
-        stored = stored[:, ::-1]
+    stored = upright(np.asarray(picture()), orientation)
     difference = np.abs(pixels[..., :3].astype(int) - stored)
     assert difference.max() <= (LOSS if form == "JPEG" else 0)
 
