@@ -41,7 +41,7 @@ export class Bridge {
   #running = null;
   #id = 0;
   #up = false;
-  #lost = false;
+  #lost = /** @type {Failure | null} */ (null);
   #then = /** @type {"at work" | "idle"} */ ("idle");
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #watchdog;
@@ -75,7 +75,7 @@ export class Bridge {
   call(method, params = {}, { signal, progress = () => {} } = {}) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(cancelled());
-      if (this.#lost) return reject(notBegun(new Failure("WorkerError", "Offcut was stopped")));
+      if (this.#lost) return reject(notBegun(this.#lost));
       const call = { method, params, signal, progress, resolve, reject };
       signal?.addEventListener("abort", () => this.#abort(call), { once: true });
       this.#waiting.push(call);
@@ -153,7 +153,7 @@ export class Bridge {
   /** @param {Failure} failure @param {boolean} [tell] */
   #lose(failure, tell = true) {
     if (this.#lost) return;
-    this.#lost = true;
+    this.#lost = failure;
     this.#then = this.#running ? "at work" : "idle";
     clearTimeout(this.#watchdog);
     this.worker.terminate();

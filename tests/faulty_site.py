@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ Fault = Callable[[Answer], None]
 def missing(answer: Answer) -> None:
     """Answer 404."""
     answer.status, answer.body = 404, b"not found"
+
+
+def late(answer: Answer) -> None:
+    """Answer after everything else has come."""
+    time.sleep(1)
 
 
 def cut(answer: Answer) -> None:

@@ -13,6 +13,7 @@ from tests.faulty_site import (
     Site,
     cut,
     flipped,
+    late,
     missing,
     plain_text,
     shortened,
@@ -78,6 +79,15 @@ def test_L1_script_of_the_wrong_type_is_told_with_its_remedy(fresh: App, faulty:
 @pytest.mark.parametrize("name", ["worker.js", "boot.js", "core_files.js"])
 def test_missing_script_of_the_worker_ends_in_an_error(fresh: App, faulty: Site, name: str) -> None:
     faulty.faults[name] = missing
+
+    fresh.page.goto(faulty.url)
+
+    fresh.wait("error", seconds=ERROR_SECONDS)
+    assert "a script of the worker is missing or damaged" in fresh.error
+
+
+def test_worker_that_ends_before_the_page_listens_tells_why(fresh: App, faulty: Site) -> None:
+    faulty.faults |= {"worker.js": missing, "main.js": late}
 
     fresh.page.goto(faulty.url)
 
