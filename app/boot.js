@@ -14,7 +14,8 @@ import { fetchManifest, fetchVerified, fetchWaiting } from "./core_files.js";
 import { Failure } from "./failure.js";
 import { compileKernels } from "./kernels.js";
 import { ModelFile } from "./model_file.js";
-import { decompress, membersOf } from "./pack.js";
+import { decompress, index, membersOf, unpack } from "./pack.js";
+import * as snapshots from "./snapshot.js";
 
 /** @typedef {{stage: string, done: number, total: number, unit: string}} Progress */
 /** @typedef {(progress: Progress) => void} OnProgress */
@@ -27,19 +28,26 @@ import { decompress, membersOf } from "./pack.js";
  *   count as part of the step "files"
  */
 /**
+ * @typedef {object} Pack what Python starts from
+ * @property {Uint8Array} zip
+ * @property {import("./pack.js").Member[]} members files for Python's library folder
+ * @property {import("./snapshot.js").Snapshot | null} snapshot
+ * @property {import("./snapshot.js").Library[]} libraries
+ */
+/**
  * @typedef {object} Python
  * @property {any} pyodide
  * @property {(name: string) => Promise<void>} loadPackage load one more package of the bundle
  * @property {import("./kernels.js").Kernels | null} kernels
  * @property {Manifest} manifest
- * @property {Promise<unknown>} libraries to be held until numpy is imported
  * @property {() => Promise<import("./model_file.js").Fetched | null>} takeModel
  */
 
 const FOLDER = "pyodide/";
 const LOCK = "pyodide/pyodide-lock.json";
 const TELL_EVERY = 50; // milliseconds between reports of progress
-const PACK = "start/python.pack";
+const PACK = "start/python.pack"; // a snapshot and what it lacks; where there is none, all modules
+const MODULES = "start/modules.pack"; // all modules, for a browser that the snapshot does not fit
 const SPARE = "pillow"; // decodes what the browser cannot, or would alter
 const LEFT_OUT = "start/left_out.json"; // for the first import that finds nothing
 
@@ -57,18 +65,23 @@ export async function bootPython(root, progress, witness, model) {
   const kernels = compileKernels(fetchFile);
   const modelFile = model && new ModelFile(model, fetchFile, progress);
   modelFile?.fetched.then(() => mark("model"));
-  const modules = fetchFile(PACK).then(decompress);
-  modules.then(() => mark("modules"), () => {});
+  const pack = fetchFile(PACK).then(opened);
+  pack.then(() => mark("modules"), () => {});
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const listed = fetchFile(LEFT_OUT).then((data) => new TextDecoder().decode(data));
-  await Promise.all([manifest, modules, lock, core, kernels, listed]);
+  await Promise.all([manifest, pack, lock, core, kernels, listed]);
   mark("files");
-  const libraries = compileLibraries(await modules);
   const pillow = FOLDER + JSON.parse(await lock).packages[SPARE]?.file_name;
   const atHand = new Map();
   const spare = fetchSpare([pillow], fetchFile, atHand);
   progress({ stage: "python", done: 0, total: 1, unit: "steps" });
-  const pyodide = await start(new URL(FOLDER, root), await core, await modules, await lock);
+  const folder = new URL(FOLDER, root);
+  const begin = async (/** @type {Pack} */ from) => start(folder, await core, from, await lock);
+  const pyodide = await begin(await pack).catch(async (error) => {
+    if (!(await pack).snapshot) throw error;
+    console.warn("Python starts without its snapshot:", error);
+    return begin(await fetchFile(MODULES).then(opened));
+  });
   mark("python");
   const files = await manifest;
   /** @param {string} path */
@@ -94,18 +107,20 @@ export async function bootPython(root, progress, witness, model) {
     await spare; // "ready" comes after it, and promises that no photo causes a request
     return modelFile ? modelFile.take() : null;
   };
-  return { pyodide, loadPackage, libraries, manifest: files, kernels: await kernels, takeModel };
+  return { pyodide, loadPackage, manifest: files, kernels: await kernels, takeModel };
 }
 
 /**
- * Compile numpy's libraries off this thread. Python compiles them again when it imports them, on
- * this thread; a browser that still has the module of the same bytes takes that one.
- * @param {Uint8Array} modules @returns {Promise<unknown>} the modules, to be held until then
+ * @param {Uint8Array<ArrayBuffer>} file @returns {Promise<Pack>} its libraries are compiled where
+ * a snapshot needs them
  */
-function compileLibraries(modules) {
-  const libraries = [...membersOf(modules)].filter(({ name }) => name.endsWith(".so"));
-  const compile = (/** @type {any} */ { data }) => WebAssembly.compile(data);
-  return Promise.allSettled(libraries.map(compile));
+async function opened(file) {
+  const zip = await decompress(file);
+  const all = [...membersOf(zip)];
+  const snapshot = snapshots.read(all);
+  const members = all.filter(({ name }) => !snapshots.isPart(name));
+  const libraries = snapshot ? await snapshots.librariesOf(members) : [];
+  return { zip, members, snapshot, libraries };
 }
 
 /**
@@ -199,10 +214,11 @@ function wheelsOf(name, all) {
 
 /**
  * @param {URL} folder @param {Awaited<ReturnType<typeof fetchCore>>} core
- * @param {Uint8Array} modules a zip of stored files @param {string} lockFileContents
+ * @param {Pack} pack @param {string} lockFileContents
  */
-async function start(folder, core, modules, lockFileContents) {
+async function start(folder, core, pack, lockFileContents) {
   const { module, loadPyodide, createPyodideModule } = core;
+  const { snapshot } = pack;
   // Both are asked for; the one is never read, see instantiating(), the other has no modules.
   const empty = new Uint8Array();
   const stdLibURL = new URL("no-stdlib.zip", folder).href;
@@ -211,32 +227,31 @@ async function start(folder, core, modules, lockFileContents) {
     indexURL: folder.href,
     packageBaseUrl: folder.href,
     lockFileContents,
-    createPyodideModule,
     stdLibURL,
+    createPyodideModule: snapshot ? restoring(createPyodideModule, pack) : createPyodideModule,
+    env: snapshot ? { ...snapshots.ENVIRONMENT } : {},
+    _loadSnapshot: snapshot?.objects,
     /** @param {any} FS @param {{sitePackages: string}} paths */
-    fsInit: async (FS, { sitePackages }) => unpack(FS, sitePackages.replace(/[^/]*$/, ""), modules),
+    fsInit: async (FS, { sitePackages }) => {
+      unpack(FS, sitePackages.replace(/[^/]*$/, ""), pack.members);
+      if (!snapshot) index(FS, pack.zip, pack.members);
+    },
   };
   const load = () => instantiating(module, () => loadPyodide(options));
   return named(serving(files, load), "Python does not start");
 }
 
-/**
- * Write the modules as files, and for offcut.web.pack_finder the archive with a list of its members.
- * @param {any} FS Emscripten's @param {string} folder @param {Uint8Array} modules
- */
-function unpack(FS, folder, modules) {
-  const made = new Set();
-  let index = "";
-  for (const { name, data } of membersOf(modules)) {
-    const path = folder + name;
-    const parent = path.slice(0, path.lastIndexOf("/"));
-    if (!made.has(parent)) FS.mkdirTree(parent);
-    made.add(parent);
-    FS.writeFile(path, data, { canOwn: true });
-    index += `${name} ${data.byteOffset - modules.byteOffset} ${data.byteLength}\n`;
-  }
-  FS.writeFile("/lib/python.pack", modules, { canOwn: true });
-  FS.writeFile("/lib/python.pack.index", index);
+/** @param {(settings: any) => Promise<any>} create @param {Pack} pack with a snapshot */
+function restoring(create, { snapshot, libraries }) {
+  return async (/** @type {any} */ settings) => {
+    /** @type {any} */
+    let layout;
+    const look = (/** @type {any} */ made) => (layout = snapshots.layoutOf(made));
+    settings.preRun.push(snapshots.loading(libraries, look));
+    const made = await create(settings);
+    snapshots.restore(made, /** @type {import("./snapshot.js").Snapshot} */ (snapshot), layout);
+    return made;
+  };
 }
 
 /**

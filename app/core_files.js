@@ -5,6 +5,7 @@
 // that names the file. A file that is wrong is asked for once more, past the browser's cache.
 
 import { Failure } from "./failure.js";
+import { joined } from "./pack.js";
 import { digest, find, isEmpty } from "./store.js";
 
 /** @typedef {import("./store.js").Row} Row */
@@ -158,17 +159,6 @@ const REMEDIES = /** @type {Record<number, string>} */ ({
   404: "the copy on the server is incomplete: rebuild dist/",
   504: "the browser has removed what Offcut had kept: open the page once with a connection",
 });
-
-/** Unlike a Blob, which goes through another process. @param {Uint8Array[]} chunks */
-function joined(chunks) {
-  const data = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    data.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return data;
-}
 
 /** @param {string} path @param {number} status */
 function unanswered(path, status) {

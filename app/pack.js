@@ -1,4 +1,4 @@
-// Unpacks start/python.pack: a zip file of stored members, compressed as a whole with gzip.
+// Unpacks the packs of start/: zip files of stored members, compressed as a whole with gzip.
 //
 // A member is a view of the result, so nothing is copied. The zip format: PKWARE's APPNOTE.TXT, 4.3.
 
@@ -17,7 +17,9 @@ export async function decompress(pack) {
   return new Uint8Array(zip);
 }
 
-/** @param {Uint8Array} zip @returns {Generator<{name: string, data: Uint8Array}>} its members */
+/** @typedef {{name: string, data: Uint8Array}} Member */
+
+/** @param {Uint8Array} zip @returns {Generator<Member>} its members */
 export function* membersOf(zip) {
   const view = new DataView(zip.buffer, zip.byteOffset, zip.byteLength);
   const text = new TextDecoder();
@@ -38,6 +40,41 @@ export function* membersOf(zip) {
     };
     at += 46 + name + extra + comment;
   }
+}
+
+/** Write members as files. @param {any} FS Emscripten's @param {string} folder @param {Member[]} members */
+export function unpack(FS, folder, members) {
+  const made = new Set();
+  for (const { name, data } of members) {
+    const path = folder + name;
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    if (!made.has(parent)) FS.mkdirTree(parent);
+    made.add(parent);
+    FS.writeFile(path, data, { canOwn: true });
+  }
+}
+
+/**
+ * Write the pack itself, and where each member lies in it, for offcut.web.pack_finder.
+ * @param {any} FS @param {Uint8Array} zip @param {Member[]} members
+ */
+export function index(FS, zip, members) {
+  const lines = members.map(
+    ({ name, data }) => `${name} ${data.byteOffset - zip.byteOffset} ${data.byteLength}\n`,
+  );
+  FS.writeFile("/lib/python.pack", zip, { canOwn: true });
+  FS.writeFile("/lib/python.pack.index", lines.join(""));
+}
+
+/** One after the other; unlike a Blob, which goes through another process. @param {Uint8Array[]} chunks */
+export function joined(chunks) {
+  const data = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    data.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return data;
 }
 
 function unreadable() {

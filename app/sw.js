@@ -17,8 +17,8 @@ const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (
 const scope = new URL("./", worker.location.href);
 /** Loaded, verified and kept by the page's own worker on a first visit. */
 const BY_WORKER = /^pyodide\/|^start\/|^models\/.+\.safetensors$/;
-/** Not of this page: for servers and notebooks, and archives that start/ stands in for. */
-const NEVER = /^_headers$|^pyodide\/(python_stdlib|(micropip|numpy|offcut|pyodide_http)-)/;
+/** Hardly ever needed: for servers and notebooks, and archives that start/ stands in for. */
+const NEVER = /^_headers$|^start\/modules\.pack$|^pyodide\/(python_stdlib|(micropip|numpy|offcut|pyodide_http)-)/;
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
 worker.addEventListener("activate", (event) => event.waitUntil(tidyWhenAlone()));

@@ -45,7 +45,6 @@ try {
   post({ boot: { stage: "offcut", done: 0, total: 1, unit: "steps" } });
   const { Service } = boot.pyodide.pyimport("offcut.web.handlers");
   mark("offcut");
-  await boot.libraries; // not needed any more
   /** @param {string} path @param {Uint8Array<ArrayBuffer>} data a model that Python verified */
   const keep = (path, data) => {
     const row = boot.manifest.files[path];

@@ -18,7 +18,7 @@ import sys
 from importlib.machinery import ModuleSpec, SourcelessFileLoader
 from importlib.util import LazyLoader
 
-__all__ = ["PackFinder", "install"]
+__all__ = ["PackFinder", "forget", "install"]
 
 PACK = "/lib/python.pack"
 LIBRARY = f"/lib/python{sys.version_info.major}.{sys.version_info.minor}"
@@ -74,6 +74,15 @@ def install() -> None:
             name = path.removeprefix(SITE).removesuffix(ENDING).replace("/", ".")
             PackFinder.members[name.removesuffix(".__init__")] = path, int(offset), int(size)
     sys.meta_path.insert(0, PackFinder)
+
+
+def forget() -> None:
+    """Leave what is still to be imported to the other finders: the pack will not be there."""
+    for finder in list(sys.meta_path):
+        if getattr(finder, "__name__", "") == PackFinder.__name__:  # sitecustomize's
+            sys.meta_path.remove(finder)
+            os.close(getattr(finder, "file"))  # noqa: B009  # of a class of the same source
+            getattr(finder, "members").clear()  # noqa: B009
 
 
 if __name__ == "sitecustomize":

@@ -3,13 +3,15 @@
     /work/task.json     {"archives": [wheel, ...], "imports": [module, ...], "parts": [module, ...]}
     /work/<wheel>       unpacked into site-packages
     /work/archive.py    offcut_build.archive
-    /work/python.pack   written: each file that the imports read, and the parts, by its path below
+    /work/modules.pack   written: each file that the imports read, and the parts, by its path below
                         Python's library folder, .py files compiled
 
-The bytecode carries the hash of its source and is never compared with it (PEP 552).
+The bytecode has no docstrings. It carries the hash of its source and is never compared with it
+(PEP 552).
 Packing happens here because zlib's output differs between its versions: this one is pinned.
 """
 
+import ast
 import importlib
 import importlib.util
 import json
@@ -40,7 +42,7 @@ def main() -> None:
     files["sitecustomize.pyc"] = files["site-packages/offcut/web/pack_finder.pyc"]
     sys.path.insert(0, str(WORK))
     packed = importlib.import_module("archive").packed
-    (WORK / "python.pack").write_bytes(packed(files))
+    (WORK / "modules.pack").write_bytes(packed(files))
 
 
 def compiled(origin: str) -> tuple[str, bytes]:
@@ -55,9 +57,20 @@ def compiled(origin: str) -> tuple[str, bytes]:
         data = path.read_bytes()
     if not name.endswith(".py"):
         return name, data
-    code = compile(data, str(LIBRARY / name), "exec", dont_inherit=True)
+    tree = without_docstrings(ast.parse(data))
+    code = compile(tree, str(LIBRARY / name), "exec", dont_inherit=True)
     head = importlib.util.MAGIC_NUMBER + UNCHECKED_HASH + importlib.util.source_hash(data)
     return f"{name}c", head + marshal.dumps(code)
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    """Drop what nobody reads in a page, but keep the checks that optimize=2 would drop too."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            first = node.body[0]
+            node.body = node.body[1:] or [ast.copy_location(ast.Pass(), first)]
+    return tree
 
 
 main()

@@ -1,13 +1,16 @@
 """The files of dist/start/: what the page's Python imports.
 
-    start/python.pack       a gzipped zip of modules by their path below Python's library folder:
-                            the standard library, and in site-packages/ numpy, pyodide-http, Offcut
-    start/left_out.json     {original archive: [module that is not in the pack, ...]}
+    start/python.pack       Python's memory once it has imported what the page needs, and files for
+                            its library folder that it may need yet; see app/snapshot.js
+    start/modules.pack      all modules, for a browser that the snapshot does not fit: a gzipped zip
+                            by their path below Python's library folder, the standard library, and
+                            in site-packages/ numpy, pyodide-http, Offcut
+    start/left_out.json     {original archive: [module that is in neither, ...]}
 
-The pack holds only PARTS and what an import of IMPORTS reads, compiled by Pyodide's own Python,
+The packs hold only PARTS and what an import of IMPORTS reads, compiled by Pyodide's own Python,
 which Node.js runs at build time: half of a stock start is the compilation of sources. What was left
 out is fetched from the originals in dist/pyodide/ by offcut.web.missing when it is imported. Where
-Node.js cannot be had, the pack holds all sources instead: the same page, slower to start.
+Node.js cannot be had, python.pack holds all sources instead: the same page, slower to start.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -46,9 +48,10 @@ IMPORTS = (
     *("calendar", "fractions", "gzip", "tarfile"),  # by Pyodide and Pillow, when Pillow is loaded
 )
 PARTS = ("pyodide_http._core", "pyodide_http._urllib")  # import only in a browser
-PACK, LEFT_OUT = "python.pack", "left_out.json"
+PACK, MODULES, LEFT_OUT = "python.pack", "modules.pack", "left_out.json"
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 WHEELS = ("numpy", "pyodide-http")  # besides our own
+SCRIPTS = ("pack.js", "snapshot.js")  # of the page, which take the snapshot too
 LOCK = "pyodide-lock.json"
 SECONDS = 600.0
 HERE = Path(__file__).parent
@@ -69,7 +72,7 @@ def ensure(tree: Tree, found: Mapping[str, Path]) -> Start:
     """
     project, lock = tree.project(), read(tree.lock_file)
     own = wheel.build(tree)
-    code = [HERE, HERE.parent / "archive.py"]
+    code = [HERE, HERE.parent / "archive.py", *(tree.app / name for name in SCRIPTS)]
     key = stamp.fingerprint(code, also=[stamp.sha256(own), *(a.sha256 for a in lock.assets)])
     kept = _kept(tree, key)
     if kept:
@@ -81,12 +84,14 @@ def ensure(tree: Tree, found: Mapping[str, Path]) -> Start:
     try:
         say("compiling what the page imports")
         wheels = {name.rpartition("/")[2]: data for name, data in shipped.items()}
-        pack = _compile(node.find(tree), pyodide_lock.build(lock, project, own), found, wheels)
+        core = {name: found[name].read_bytes() for name in CORE}
+        core[LOCK] = pyodide_lock.build(lock, project, own)
+        packs = _run(node.find(tree), tree.app, core, wheels)
     except BuildError as error:
         say(f"warning: no bytecode, so the page will start two times slower: {error}")
         say(f"  remedy: {error.remedy or 'install Node.js, then run the same command again'}")
-        return Start(_files(originals, packed(_sources(originals))), "sources")
-    files = _files(originals, pack)
+        return Start(_files(originals, {PACK: packed(_sources(originals))}), "sources")
+    files = _files(originals, packs)
     _keep(tree, key, files)
     return Start(files, "bytecode")
 
@@ -114,27 +119,26 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: stamp.sha256(data) for name, data in files.items()}
 
 
-def _compile(
-    program: Path, lock: bytes, found: Mapping[str, Path], wheels: Mapping[str, bytes]
-) -> bytes:
-    """Return the pack of what IMPORTS read."""
+def _run(
+    program: Path, app: Path, core: Mapping[str, bytes], wheels: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """Return both packs, made by Pyodide. app: the page's scripts. core, wheels: name -> bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        core, work = Path(folder) / "core", Path(folder) / "work"
-        for made in (core, work):
-            made.mkdir()
-        for name in CORE:
-            shutil.copyfile(found[name], core / name)
-        for name, data in wheels.items():
-            (work / name).write_bytes(data)
+        there, work = Path(folder) / "core", Path(folder) / "work"
         task = {"archives": sorted(wheels), "imports": IMPORTS, "parts": PARTS}
-        (work / "task.json").write_text(json.dumps(task))
-        (core / LOCK).write_bytes(lock)
-        shutil.copyfile(HERE.parent / "archive.py", work / "archive.py")
-        capture(
-            [program, HERE / "run_inside.mjs", core, core / LOCK, HERE / "compile_inside.py", work],
-            seconds=SECONDS,
-        )
-        return (work / PACK).read_bytes()
+        given = {**wheels, "task.json": json.dumps(task).encode()}
+        given["archive.py"] = (HERE.parent / "archive.py").read_bytes()
+        for made, files in ((there, core), (work, given)):
+            made.mkdir()
+            for name, data in files.items():
+                (made / name).write_bytes(data)
+        compiling = [HERE / "run_inside.mjs", there, there / LOCK, HERE / "compile_inside.py", work]
+        capture([program, *compiling], seconds=SECONDS)
+        whole = work / "modules.zip"
+        whole.write_bytes(gzip.decompress((work / MODULES).read_bytes()))
+        taking = [HERE / "take_snapshot.mjs", app, there, whole, HERE / "snapshot_inside.py", work]
+        capture([program, *taking], seconds=SECONDS)
+        return {name: (work / name).read_bytes() for name in (PACK, MODULES)}
 
 
 def _sources(originals: Mapping[str, Mapping[str, bytes]]) -> dict[str, bytes]:
@@ -148,9 +152,12 @@ def _sources(originals: Mapping[str, Mapping[str, bytes]]) -> dict[str, bytes]:
     return members
 
 
-def _files(originals: Mapping[str, Mapping[str, bytes]], pack: bytes) -> dict[str, bytes]:
+def _files(
+    originals: Mapping[str, Mapping[str, bytes]], packs: Mapping[str, bytes]
+) -> dict[str, bytes]:
     """Return the files of dist/start/."""
-    return {PACK: pack, LEFT_OUT: left_out(originals, _members(gzip.decompress(pack)))}
+    kept = _members(gzip.decompress(packs.get(MODULES, packs[PACK])))
+    return {**packs, LEFT_OUT: left_out(originals, kept)}
 
 
 def _members(archive: bytes) -> dict[str, bytes]:

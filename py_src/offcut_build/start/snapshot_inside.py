@@ -1,0 +1,54 @@
+"""Runs inside Pyodide: imports what a snapshot holds, and packs the snapshot with what it lacks.
+
+    /lib/python.pack            all modules of the page, by their path below the library folder
+    /work/archive.py            offcut_build.archive
+    /work/snapshot/*            what app/snapshot.js made of the memory
+    /work/python.pack         written: these, the libraries, and the modules that have not run
+"""
+
+import gc
+import importlib
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+from offcut.web import pack_finder
+
+IMPORTS = (
+    "offcut.web.missing",
+    "offcut.web.handlers",
+    "offcut.web.removal",
+    "offcut.backends.simd",
+)
+
+
+def imports() -> None:
+    """Import what the page needs in any case, and leave no rubbish behind."""
+    for name in IMPORTS:
+        importlib.import_module(name)
+    pack_finder.forget()
+    sys.path_importer_cache.clear()
+    gc.collect()
+    gc.freeze()  # what is imported stays: the page's collector need not look at it
+
+
+def pack() -> None:
+    """Write the pack."""
+    work = Path("/work")
+    sys.path.insert(0, str(work))
+    ran = {origin(module) for module in list(sys.modules.values())}
+    library = f"/lib/python{sys.version_info.major}.{sys.version_info.minor}/"
+    with zipfile.ZipFile("/lib/python.pack") as whole:
+        names = [n for n in whole.namelist() if n.endswith(".so") or library + n not in ran]
+        files = {name: whole.read(name) for name in names}
+    files |= {f"snapshot/{part.name}": part.read_bytes() for part in (work / "snapshot").iterdir()}
+    packed = importlib.import_module("archive").packed
+    (work / "python.pack").write_bytes(packed(files))
+
+
+def origin(module: object) -> str:
+    """Return the file of a module that has run; a lazy one waits for a first look at it."""
+    if not isinstance(module, ModuleType) or type(module).__name__ == "_LazyModule":
+        return ""
+    return getattr(module.__spec__, "origin", None) or ""
