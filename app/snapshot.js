@@ -89,6 +89,24 @@ export function layoutOf(pyodide) {
 }
 
 /**
+ * Clear what has been freed, down to the smallest pieces, so that no rubbish is kept.
+ * @param {any} pyodide
+ */
+export function clearFreed(pyodide) {
+  const end = pyodide.HEAPU32[pyodide._emscripten_get_sbrk_ptr() >>> 2];
+  const held = [];
+  for (let size = 1 << 20; size >= 16; size >>= 1) {
+    for (;;) {
+      const at = pyodide._malloc(size);
+      held.push(at);
+      if (at + size > end) break; // the memory would grow
+      pyodide.HEAPU8.fill(0, at, at + size);
+    }
+  }
+  for (const at of held) pyodide._free(at);
+}
+
+/**
  * Return the snapshot's members.
  * @param {any} pyodide
  * @param {{memory: Uint8Array, layout: Layout}} before when the libraries had just been loaded

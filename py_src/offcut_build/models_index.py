@@ -25,7 +25,7 @@ from offcut_build.errors import LockError
 from offcut_build.stamp import sha256
 from offcut_build.tree import Tree
 
-__all__ = ["PART_BYTES", "build", "cards"]
+__all__ = ["PART_BYTES", "build", "cards", "default"]
 
 PART_BYTES = 1 << 20
 REMEDY = "run `python3 build.py models`, or restore models/ from the repository"
@@ -42,6 +42,14 @@ def cards(tree: Tree) -> list[dict[str, Any]]:
     if not found:
         raise LockError("models/: has no card", remedy=REMEDY)
     return found
+
+
+def default(tree: Tree, name: str) -> bytes:
+    """Return the file of the model that pages open first. name: of its card."""
+    index, files = build(tree, name)
+    found = json.loads(index)
+    file: str = found["models"][found["default"]]["file"]
+    return files[file]
 
 
 def build(tree: Tree, default: str) -> tuple[bytes, dict[str, bytes]]:

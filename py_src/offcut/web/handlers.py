@@ -24,7 +24,7 @@ from offcut.container import Model
 from offcut.download import Entry, Index
 from offcut.errors import BackendError, Cancelled, OffcutError
 from offcut.session import Session, open_session
-from offcut.web import model_file
+from offcut.web import model_file, ready
 
 __all__ = ["METHODS", "Report", "Service", "method"]
 
@@ -146,7 +146,8 @@ async def open_model(service: Service, params: Mapping[str, Any], report: Report
     )
     report.unit = "steps"
     await report("compile", 0, 1)
-    model = container.read(data, entry.file)
+    ready_model = ready.fill(data, entry.sha256, entry.file)
+    model = ready_model or container.read(data, entry.file)
     service.choice = {"backend": str(params.get("backend") or "auto"), "threads": threads}
     await _open(service, model, entry.name)
     asyncio.get_running_loop().call_soon(service.warm_up)

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from offcut_build import node, pyodide_lock, stamp, wheel
+from offcut_build import models_index, node, pyodide_lock, stamp, wheel
 from offcut_build.archive import packed
 from offcut_build.command import capture
 from offcut_build.console import megabytes, say
@@ -73,7 +73,9 @@ def ensure(tree: Tree, found: Mapping[str, Path]) -> Start:
     project, lock = tree.project(), read(tree.lock_file)
     own = wheel.build(tree)
     code = [HERE, HERE.parent / "archive.py", *(tree.app / name for name in SCRIPTS)]
-    key = stamp.fingerprint(code, also=[stamp.sha256(own), *(a.sha256 for a in lock.assets)])
+    model = models_index.default(tree, project.default_model)
+    given = [stamp.sha256(own), stamp.sha256(model), *(a.sha256 for a in lock.assets)]
+    key = stamp.fingerprint(code, also=given)
     kept = _kept(tree, key)
     if kept:
         return Start(kept, "bytecode")
@@ -86,7 +88,7 @@ def ensure(tree: Tree, found: Mapping[str, Path]) -> Start:
         wheels = {name.rpartition("/")[2]: data for name, data in shipped.items()}
         core = {name: found[name].read_bytes() for name in CORE}
         core[LOCK] = pyodide_lock.build(lock, project, own)
-        packs = _run(node.find(tree), tree.app, core, wheels)
+        packs = _run(node.find(tree), tree.app, model, core, wheels)
     except BuildError as error:
         say(f"warning: no bytecode, so the page will start two times slower: {error}")
         say(f"  remedy: {error.remedy or 'install Node.js, then run the same command again'}")
@@ -120,14 +122,22 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _run(
-    program: Path, app: Path, core: Mapping[str, bytes], wheels: Mapping[str, bytes]
+    program: Path,
+    app: Path,
+    model: bytes,
+    core: Mapping[str, bytes],
+    wheels: Mapping[str, bytes],
 ) -> dict[str, bytes]:
-    """Return both packs, made by Pyodide. app: the page's scripts. core, wheels: name -> bytes."""
+    """Return both packs, made by Pyodide.
+
+    app: the page's scripts. model: the file that pages open first. core, wheels: name -> bytes.
+    """
     with tempfile.TemporaryDirectory() as folder:
         there, work = Path(folder) / "core", Path(folder) / "work"
         task = {"archives": sorted(wheels), "imports": IMPORTS, "parts": PARTS}
         given = {**wheels, "task.json": json.dumps(task).encode()}
         given["archive.py"] = (HERE.parent / "archive.py").read_bytes()
+        given["model.safetensors"] = model
         for made, files in ((there, core), (work, given)):
             made.mkdir()
             for name, data in files.items():

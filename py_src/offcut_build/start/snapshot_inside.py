@@ -2,6 +2,7 @@
 
     /lib/python.pack            all modules of the page, by their path below the library folder
     /work/archive.py            offcut_build.archive
+    /work/model.safetensors     the model that pages open first
     /work/snapshot/*            what app/snapshot.js made of the memory
     /work/python.pack         written: these, the libraries, and the modules that have not run
 """
@@ -13,8 +14,9 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
-from offcut.web import pack_finder
+from offcut.web import pack_finder, ready
 
+WORK = Path("/work")
 IMPORTS = (
     "offcut.web.missing",
     "offcut.web.handlers",
@@ -27,6 +29,7 @@ def imports() -> None:
     """Import what the page needs in any case, and leave no rubbish behind."""
     for name in IMPORTS:
         importlib.import_module(name)
+    ready.prepare((WORK / "model.safetensors").read_bytes(), "the default model")
     pack_finder.forget()
     sys.path_importer_cache.clear()
     gc.collect()
@@ -35,16 +38,15 @@ def imports() -> None:
 
 def pack() -> None:
     """Write the pack."""
-    work = Path("/work")
-    sys.path.insert(0, str(work))
+    sys.path.insert(0, str(WORK))
     ran = {origin(module) for module in list(sys.modules.values())}
     library = f"/lib/python{sys.version_info.major}.{sys.version_info.minor}/"
     with zipfile.ZipFile("/lib/python.pack") as whole:
         names = [n for n in whole.namelist() if n.endswith(".so") or library + n not in ran]
         files = {name: whole.read(name) for name in names}
-    files |= {f"snapshot/{part.name}": part.read_bytes() for part in (work / "snapshot").iterdir()}
+    files |= {f"snapshot/{part.name}": part.read_bytes() for part in (WORK / "snapshot").iterdir()}
     packed = importlib.import_module("archive").packed
-    (work / "python.pack").write_bytes(packed(files))
+    (WORK / "python.pack").write_bytes(packed(files))
 
 
 def origin(module: object) -> str:

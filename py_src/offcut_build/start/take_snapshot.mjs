@@ -33,7 +33,7 @@ crypto.getRandomValues = (array) => array.fill(1);
 const { loadPyodide } = await load(`${core}/pyodide.mjs`);
 const { default: createPyodideModule } = await load(`${core}/pyodide.asm.mjs`);
 const { membersOf, unpack, index } = await load(`${app}/pack.js`);
-const { ENVIRONMENT, layoutOf, librariesOf, loading, take } = await load(`${app}/snapshot.js`);
+const { ENVIRONMENT, clearFreed, layoutOf, librariesOf, loading, take } = await load(`${app}/snapshot.js`);
 
 const zip = new Uint8Array(readFileSync(archive));
 const members = [...membersOf(zip)];
@@ -62,12 +62,13 @@ const pyodide = await loadPyodide({
   },
 });
 pyodide.runPython(readFileSync(script, "utf8"), { filename: "snapshot_inside.py" });
+pyodide.FS.mkdirTree("/work");
+pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root: work }, "/work");
 pyodide.runPython("imports()");
+clearFreed(pyodide._module);
 const parts = take(pyodide._module, before, pyodide._api.makeSnapshot());
 for (const { name, data } of parts) {
   mkdirSync(`${work}/snapshot`, { recursive: true });
   writeFileSync(`${work}/${name}`, data);
 }
-pyodide.FS.mkdirTree("/work");
-pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root: work }, "/work");
 pyodide.runPython("pack()");

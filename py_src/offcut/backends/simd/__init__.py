@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from offcut.backends.simd.assemble import assemble
+from offcut.backends.simd.assemble import Assembly, assemble
 from offcut.backends.simd.lower import Lower, lower
 from offcut.backends.simd.lower_conv import lower_conv
 from offcut.backends.simd.lower_conv_float import lower_conv_transpose, lower_gemm
@@ -40,6 +40,7 @@ __all__ = [
     "MOST_THREADS",
     "compile",
     "default_threads",
+    "prepare",
     "unavailable",
     "unsupported",
 ]
@@ -115,13 +116,28 @@ async def compile(
     reason = unavailable()
     if reason:
         raise BackendError(f"simd: {reason}")
-    assembly = assemble(lower(model, LOWERING, quantize=precision == "auto"))
+    assembly = _assembly(model, precision)
     count = threads or default_threads()
     library = await _library(assembly.size(count), count)
     program = SimdProgram(model, assembly, library, probe=threads is None)
     if sys.platform != "emscripten":  # a page is busy while it starts, and tunes later
         program.tune()
     return program
+
+
+def prepare(model: Model) -> None:
+    """Lower `model` now: `compile` of the same object takes what is made here."""
+    _prepared[:] = [(model, _assembly(model, "auto"))]
+
+
+def _assembly(model: Model, precision: str) -> Assembly:
+    for known, assembly in _prepared:
+        if known is model and precision == "auto":
+            return assembly
+    return assemble(lower(model, LOWERING, quantize=precision == "auto"))
+
+
+_prepared: list[tuple[Model, Assembly]] = []
 
 
 def default_threads() -> int:
