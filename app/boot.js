@@ -65,7 +65,7 @@ export async function bootPython(root, progress, witness, model) {
   const kernels = compileKernels(fetchFile);
   const modelFile = model && new ModelFile(model, fetchFile, progress);
   modelFile?.fetched.then(() => mark("model"));
-  const pack = fetchFile(PACK).then(opened);
+  const pack = fetchPack(PACK, fetchFile);
   pack.then(() => mark("modules"), () => {});
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const listed = fetchFile(LEFT_OUT).then((data) => new TextDecoder().decode(data));
@@ -80,7 +80,7 @@ export async function bootPython(root, progress, witness, model) {
   const pyodide = await begin(await pack).catch(async (error) => {
     if (!(await pack).snapshot) throw error;
     console.warn("Python starts without its snapshot:", error);
-    return begin(await fetchFile(MODULES).then(opened));
+    return begin(await fetchPack(MODULES, fetchFile));
   });
   mark("python");
   const files = await manifest;
@@ -111,11 +111,16 @@ export async function bootPython(root, progress, witness, model) {
 }
 
 /**
- * @param {Uint8Array<ArrayBuffer>} file @returns {Promise<Pack>} its libraries are compiled where
- * a snapshot needs them
+ * Fetch a pack and decompress it while it arrives; the libraries of one with a snapshot are compiled.
+ * @param {string} path @param {FetchFile} fetchFile @returns {Promise<Pack>}
  */
-async function opened(file) {
-  const zip = await decompress(file);
+async function fetchPack(path, fetchFile) {
+  /** @type {Promise<Uint8Array | null>} */
+  let streaming = Promise.resolve(null);
+  const data = await fetchFile(path, undefined, ({ body }) => {
+    streaming = decompress(/** @type {ReadableStream} */ (body)).catch(() => null);
+  });
+  const zip = (await streaming) ?? (await decompress(/** @type {ReadableStream} */ (new Response(data).body)));
   const all = [...membersOf(zip)];
   const snapshot = snapshots.read(all);
   const members = all.filter(({ name }) => !snapshots.isPart(name));

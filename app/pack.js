@@ -8,13 +8,10 @@ const END = 0x06054b50; // signature of the end of the central directory
 const ENTRY = 0x02014b50; // signature of one of its entries
 const END_BYTES = 22; // of that end, without a comment
 
-/** @param {Uint8Array<ArrayBuffer>} pack @returns {Promise<Uint8Array>} the zip file in it */
+/** @param {ReadableStream<any>} pack @returns {Promise<Uint8Array>} the zip file in it */
 export async function decompress(pack) {
-  const { readable, writable } = new DecompressionStream("gzip");
-  const writer = writable.getWriter();
-  const written = writer.write(pack).then(() => writer.close());
-  const [zip] = await Promise.all([new Response(readable).arrayBuffer(), written]);
-  return new Uint8Array(zip);
+  const zip = new Response(pack.pipeThrough(new DecompressionStream("gzip")));
+  return new Uint8Array(await zip.arrayBuffer());
 }
 
 /** @typedef {{name: string, data: Uint8Array}} Member */

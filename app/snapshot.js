@@ -9,10 +9,10 @@
 //   snapshot/memory    the parts of memory that are not as WebAssembly alone would leave them
 //   snapshot/parts     for each its address and its length, as 32-bit numbers
 //   snapshot/objects   Pyodide's header with its list
-//   snapshot/layout    JSON: {bytes, heap, mark}, see Layout
+//   snapshot/layout    JSON: {bytes, heap, functions}, see Layout
 //
 // The heap counts from zero, since what lies there before Python runs depends on the browser's
-// language. Where the layout is another one, which the mark tells, nothing is restored.
+// language. Where the layout is another one nothing is restored.
 
 import { Failure } from "./failure.js";
 import { joined } from "./pack.js";
@@ -28,7 +28,7 @@ export const ENVIRONMENT = { HOME: "/home/pyodide", PYTHONHASHSEED: "0" };
  * @typedef {object} Layout
  * @property {number} bytes of the whole memory
  * @property {number} heap where it begins: below lie constants, variables and the stack
- * @property {number} mark a sum over the addresses of all that libraries can refer to
+ * @property {number} functions that have a number
  */
 /**
  * @typedef {object} Snapshot
@@ -82,18 +82,19 @@ function trampoline(pyodide) {
 
 /** @param {any} pyodide Pyodide's Emscripten module, the libraries loaded @returns {Layout} */
 export function layoutOf(pyodide) {
-  const { GOT, wasmTable, HEAPU8, HEAPU32 } = pyodide;
-  let mark = wasmTable.length;
-  for (const name in GOT) mark = (Math.imul(mark, 31) + GOT[name].value) | 0;
-  return { bytes: HEAPU8.length, heap: HEAPU32[pyodide._emscripten_get_sbrk_ptr() >>> 2], mark };
+  const { wasmTable, HEAPU8 } = pyodide;
+  return { bytes: HEAPU8.length, heap: heapEnd(pyodide), functions: wasmTable.length };
 }
+
+/** @param {any} pyodide @returns {number} the address up to which the heap has grown */
+const heapEnd = (pyodide) => pyodide.HEAPU32[pyodide._emscripten_get_sbrk_ptr() >>> 2];
 
 /**
  * Clear what has been freed, down to the smallest pieces, so that no rubbish is kept.
  * @param {any} pyodide
  */
 export function clearFreed(pyodide) {
-  const end = pyodide.HEAPU32[pyodide._emscripten_get_sbrk_ptr() >>> 2];
+  const end = heapEnd(pyodide);
   const held = [];
   for (let size = 1 << 20; size >= 16; size >>= 1) {
     for (;;) {
@@ -161,14 +162,15 @@ export function read(members) {
  * Write the snapshot into the memory of a Pyodide that has not run.
  * @param {any} pyodide @param {Snapshot} snapshot @param {Layout} layout as it is here
  */
-export function restore(pyodide, { memory, parts, layout }, { heap, mark }) {
-  if (heap !== layout.heap || mark !== layout.mark) {
+export function restore(pyodide, { memory, parts, layout }, { heap, functions }) {
+  if (heap !== layout.heap || functions !== layout.functions) {
     throw new Failure("UnexpectedError", "Python's snapshot is of another layout");
   }
+  const dirty = heapEnd(pyodide);
   pyodide.growMemory(layout.bytes);
   const own = pyodide.HEAP32[trampoline(pyodide)];
   const all = pyodide.HEAPU8;
-  all.fill(0, heap - (heap % BLOCK));
+  all.fill(0, heap - (heap % BLOCK), dirty);
   for (let k = 0, from = 0; k < parts.length; from += parts[k + 1], k += 2) {
     all.set(memory.subarray(from, from + parts[k + 1]), parts[k]);
   }
