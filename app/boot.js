@@ -63,10 +63,11 @@ export async function bootPython(root, progress, witness, model) {
   const core = fetchCore(root, manifest, fetchFile);
   core.then(() => mark("core"), () => {});
   const kernels = compileKernels(fetchFile);
-  const modelFile = model && new ModelFile(model, fetchFile, progress);
-  modelFile?.fetched.then(() => mark("model"));
   const pack = fetchPack(PACK, fetchFile);
   pack.then(() => mark("modules"), () => {});
+  const here = pack.then(({ snapshot }) => snapshot?.layout.model ?? "", () => "");
+  const modelFile = model && new ModelFile(model, fetchFile, progress, here);
+  modelFile?.fetched.then(() => mark("model"));
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const listed = fetchFile(LEFT_OUT).then((data) => new TextDecoder().decode(data));
   await Promise.all([manifest, pack, lock, core, kernels, listed]);

@@ -9,7 +9,7 @@
 //   snapshot/memory    the parts of memory that are not as WebAssembly alone would leave them
 //   snapshot/parts     for each its address and its length, as 32-bit numbers
 //   snapshot/objects   Pyodide's header with its list
-//   snapshot/layout    JSON: {bytes, heap, functions}, see Layout
+//   snapshot/layout    JSON: {bytes, heap, functions, model}, see Layout
 //
 // The heap counts from zero, since what lies there before Python runs depends on the browser's
 // language. Where the layout is another one nothing is restored.
@@ -29,6 +29,7 @@ export const ENVIRONMENT = { HOME: "/home/pyodide", PYTHONHASHSEED: "0" };
  * @property {number} bytes of the whole memory
  * @property {number} heap where it begins: below lie constants, variables and the stack
  * @property {number} functions that have a number
+ * @property {string} [model] the sha256 of the file of the model that is in it
  */
 /**
  * @typedef {object} Snapshot
@@ -112,9 +113,10 @@ export function clearFreed(pyodide) {
  * @param {any} pyodide
  * @param {{memory: Uint8Array, layout: Layout}} before when the libraries had just been loaded
  * @param {Uint8Array} picture as Pyodide makes it: a header with the list of objects, the memory
+ * @param {string} model the sha256 of the file of the model that waits
  * @returns {Member[]}
  */
-export function take(pyodide, before, picture) {
+export function take(pyodide, before, picture, model) {
   const header = new DataView(picture.buffer).getUint32(4, true); // in bytes, with the list
   const now = picture.slice(header);
   now.fill(0, pyodide._emscripten_stack_get_end(), pyodide._emscripten_stack_get_current());
@@ -128,7 +130,7 @@ export function take(pyodide, before, picture) {
     parts.push(at, end - at);
     pieces.push(now.subarray(at, end));
   }
-  const layout = { ...before.layout, bytes: now.length };
+  const layout = { ...before.layout, bytes: now.length, model };
   return [
     { name: `${FOLDER}memory`, data: joined(pieces) },
     { name: `${FOLDER}parts`, data: new Uint8Array(new Uint32Array(parts).buffer) },

@@ -38,7 +38,7 @@ from offcut.graph import Graph, Shape
 from offcut.ops.shapes import check_shapes
 from offcut.quant import QuantizedTensor, part_shapes
 
-__all__ = ["Model", "read", "refill", "write"]
+__all__ = ["Model", "read", "write"]
 
 MAX_HEADER = 1 << 20
 FORMAT = "offcut-2"
@@ -175,37 +175,7 @@ def read(data: bytes | memoryview, where: str) -> Model:
         raise ModelFormatError(f"{where}: malformed model file: {error}") from error
 
 
-def refill(model: Model, data: bytes | memoryview, where: str) -> None:
-    """Write the numbers of the file that `model` was once read from into its weights.
-
-    Raises ModelFormatError when it is another file.
-    """
-    columns, loaded = _contents(memoryview(data).cast("B"), where)
-    columns.pop("ranges", None)
-    weights = _weights(model.graph, loaded["weights"], loaded["codes"]["tables"], columns)
-    for name, tensor in weights.items():
-        for key, part in tensor.parts.items():
-            np.copyto(model.weights[name].parts[key], part)
-
-
 def _read(data: memoryview, where: str) -> Model:
-    columns, loaded = _contents(data, where)
-    graph = graph_text.from_document(loaded["graph"])
-    graph.check()
-    ranges = columns.pop("ranges", None)
-    model = Model(
-        graph=graph,
-        weights=_weights(graph, loaded["weights"], loaded["codes"]["tables"], columns),
-        card=cards.from_document(loaded["card"], where),
-        ranges={} if ranges is None else _ranges(graph, ranges),
-    )
-    if columns:
-        raise ModelFormatError(f"{where}: column {min(columns)} belongs to no weight")
-    return model
-
-
-def _contents(data: memoryview, where: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the columns, and the metadata by their keys."""
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > min(MAX_HEADER, len(data) - 8):
         raise ModelFormatError(
@@ -219,11 +189,23 @@ def _contents(data: memoryview, where: str) -> tuple[dict[str, np.ndarray], dict
             f"{where}: format is {meta['format']!r}, expected {FORMAT!r}",
             remedy="convert the model again with this version",
         )
+    columns = _read_columns(header, data[8 + size :], where)
     loaded = {
         key: json.loads(meta[key], object_pairs_hook=_no_duplicates)
         for key in ("card", "graph", "weights", "codes")
     }
-    return _read_columns(header, data[8 + size :], where), loaded
+    graph = graph_text.from_document(loaded["graph"])
+    graph.check()
+    ranges = columns.pop("ranges", None)
+    model = Model(
+        graph=graph,
+        weights=_weights(graph, loaded["weights"], loaded["codes"]["tables"], columns),
+        card=cards.from_document(loaded["card"], where),
+        ranges={} if ranges is None else _ranges(graph, ranges),
+    )
+    if columns:
+        raise ModelFormatError(f"{where}: column {min(columns)} belongs to no weight")
+    return model
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

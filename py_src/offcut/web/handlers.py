@@ -146,8 +146,7 @@ async def open_model(service: Service, params: Mapping[str, Any], report: Report
     )
     report.unit = "steps"
     await report("compile", 0, 1)
-    ready_model = ready.fill(data, entry.sha256, entry.file)
-    model = ready_model or container.read(data, entry.file)
+    model = ready.find(entry.sha256) or container.read(data, entry.file)
     service.choice = {"backend": str(params.get("backend") or "auto"), "threads": threads}
     await _open(service, model, entry.name)
     asyncio.get_running_loop().call_soon(service.warm_up)

@@ -1,7 +1,7 @@
-"""A model that waits in a snapshot of Python: read, checked and lowered, but without its numbers.
+"""A model that waits in a snapshot of Python, read, checked and lowered: the one pages open first.
 
-The build calls `prepare` with the model that pages open first. A page that has fetched the same
-file puts the numbers in with `fill`, which is a small part of the work of opening it.
+The build calls `prepare`; a page that wants the model of the same file finds it here, and need
+neither fetch nor open the file.
 """
 
 from __future__ import annotations
@@ -13,33 +13,25 @@ from offcut import container
 from offcut.backends import simd
 from offcut.container import Model
 
-__all__ = ["fill", "prepare"]
+__all__ = ["find", "prepare"]
 
-_waiting: list[tuple[str, Model]] = []  # sha256 of the file, the model; at most one
+_waiting: dict[str, Model] = {}  # by the sha256 of its file
 
 
-def prepare(data: bytes, where: str) -> None:
-    """Read and lower a model file, and forget the numbers in it."""
+def prepare(data: bytes, where: str) -> str:
+    """Let the model of a file wait; return the file's sha256. Raises ModelFormatError."""
     model = container.read(data, where)
-    weights = {
+    weights = {  # copies, so that the file need not wait with them
         name: replace(tensor, parts={key: part.copy() for key, part in tensor.parts.items()})
         for name, tensor in model.weights.items()
     }
     model = replace(model, weights=weights)
     simd.prepare(model)
-    for tensor in weights.values():
-        for part in tensor.parts.values():
-            part.fill(0)
-    _waiting[:] = [(hashlib.sha256(data).hexdigest(), model)]
+    name = hashlib.sha256(data).hexdigest()
+    _waiting[name] = model
+    return name
 
 
-def fill(data: bytes, sha256: str, where: str) -> Model | None:
-    """Return the model of a file, None when it is not the one that waits.
-
-    data: bytes of which `sha256` is known to be the hash.
-    """
-    for known, model in _waiting:
-        if known == sha256:
-            container.refill(model, data, where)
-            return model
-    return None
+def find(sha256: str) -> Model | None:
+    """Return the model of the file of this hash, None when it does not wait."""
+    return _waiting.get(sha256)

@@ -25,15 +25,16 @@ IMPORTS = (
 )
 
 
-def imports() -> None:
-    """Import what the page needs in any case, and leave no rubbish behind."""
+def fill() -> str:
+    """Import what the page needs in any case and prepare the model; return its file's sha256."""
     for name in IMPORTS:
         importlib.import_module(name)
-    ready.prepare((WORK / "model.safetensors").read_bytes(), "the default model")
+    model = ready.prepare((WORK / "model.safetensors").read_bytes(), "the default model")
     pack_finder.forget()
     sys.path_importer_cache.clear()
     gc.collect()
     gc.freeze()  # what is imported stays: the page's collector need not look at it
+    return model
 
 
 def pack() -> None:

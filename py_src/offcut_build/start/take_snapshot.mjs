@@ -4,7 +4,7 @@
 //
 // APP is the project's folder app/, CORE a folder with Pyodide's core and its lock file, PACK the
 // modules' archive (a zip file). SCRIPT runs with the folder WORK mounted at /work: its function
-// `imports()` before the snapshot, its `pack(names)` afterwards.
+// `fill()` before the snapshot, its `pack(names)` afterwards.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -64,9 +64,9 @@ const pyodide = await loadPyodide({
 pyodide.runPython(readFileSync(script, "utf8"), { filename: "snapshot_inside.py" });
 pyodide.FS.mkdirTree("/work");
 pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root: work }, "/work");
-pyodide.runPython("imports()");
+const model = pyodide.runPython("fill()");
 clearFreed(pyodide._module);
-const parts = take(pyodide._module, before, pyodide._api.makeSnapshot());
+const parts = take(pyodide._module, before, pyodide._api.makeSnapshot(), model);
 for (const { name, data } of parts) {
   mkdirSync(`${work}/snapshot`, { recursive: true });
   writeFileSync(`${work}/${name}`, data);
