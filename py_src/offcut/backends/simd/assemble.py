@@ -10,7 +10,7 @@ scratch      one piece for each thread
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,10 +58,10 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Packing ops [begin, end): write `pieces` (offset, bytes), then run them."""
+    """Packing ops [begin, end): write what they read and the ops themselves, then run them."""
 
-    pieces: tuple[Piece, ...]
-    ops: tuple[int, bytes]
+    read: Piece
+    ops: Piece
     run: Run
 
 
@@ -71,7 +71,7 @@ class Assembly:
 
     draft: Draft
     steps: tuple[Run | Transfer | Host, ...]
-    image: tuple[tuple[int, bytes], ...]
+    image: Piece
     offsets: Mapping[str, int]  # of ops, arena, scratch
     regions: tuple[int, ...]
     arena_size: int
@@ -111,7 +111,7 @@ class Assembly:
 
     def _batch(self, begin: int, end: int, pieces: list[Piece], ops: bytes) -> Batch:
         where = self.offsets["ops"] + begin * OP_BYTES
-        return Batch(tuple(pieces), (where, ops), Run(begin, end))
+        return Batch(_joined(pieces), (where, ops), Run(begin, end))
 
     def _staged(self, pack: Pack, at: int) -> tuple[dict[object, Piece], int]:
         """Place what one packing op reads in the arena from byte `at` on."""
@@ -160,7 +160,7 @@ def assemble(draft: Draft) -> Assembly:
     return Assembly(
         draft,
         tuple(_run_steps(draft.steps, addresses)),
-        ((CONTROL_BYTES, ops), *constants.image(addresses)),
+        _joined([(CONTROL_BYTES, ops), *constants.image(addresses)]),
         offsets,
         tuple(regions),
         arena_size,
@@ -170,6 +170,17 @@ def assemble(draft: Draft) -> Assembly:
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    """Return one piece of several, in rising order: few calls write it."""
+    begin = pieces[0][0]
+    at, last = pieces[-1]
+    whole = np.zeros(at - begin + memoryview(last).nbytes, np.uint8)
+    for offset, data in pieces:
+        flat = np.frombuffer(data, np.uint8)
+        whole[offset - begin : offset - begin + flat.size] = flat
+    return begin, whole
 
 
 def _staging_size(pack: Pack) -> int:

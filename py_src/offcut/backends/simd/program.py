@@ -73,11 +73,9 @@ class SimdProgram:
 
     def _load(self, assembly: Assembly, library: Library) -> None:
         library.write(0, assembly.control(library.threads))
-        for offset, data in assembly.image:
-            library.write(offset, data)
+        library.write(*assembly.image)
         for batch in assembly.batches():
-            for offset, piece in batch.pieces:
-                library.write(offset, piece)
+            library.write(*batch.read)
             library.write(*batch.ops)
             library.run(batch.run.begin, batch.run.end)
 
