@@ -63,7 +63,8 @@ export function loading(libraries, then = () => {}) {
     const folder = pyodide.API.sitePackages.replace(/[^/]*$/, "");
     for (const { name, module } of libraries) {
       const path = folder + name;
-      const flags = { global: false, nodelete: true };
+      const allowUndefined = module !== libraries.at(-1)?.module; // all are looked up at the end
+      const flags = { global: false, nodelete: true, allowUndefined };
       const exported = pyodide.loadWebAssemblyModule(module, flags, path, {});
       Object.assign(pyodide.newDSO(path, undefined, exported), { global: false });
     }

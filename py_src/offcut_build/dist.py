@@ -66,7 +66,7 @@ def build(tree: Tree, found: dict[str, Path], start: modules.Start) -> Path:
     version = tree.project().version
     files[preload.PAGE] = preload.with_preloads(files)
     if preload.WORKER in files:
-        files[preload.WORKER] = preload.with_imports(files, preload.WORKER)
+        files[preload.WORKER] = preload.bundled(files, preload.WORKER)
     if offline.SCRIPT in files:
         files[offline.SCRIPT] = offline.script(files, _rows(files), version)
     files[MANIFEST] = manifest(files, version)

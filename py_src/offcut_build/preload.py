@@ -2,21 +2,25 @@
 
 A browser learns of a module's imports when it has read the module, so a chain of them costs a
 round trip for each link. dist/index.html is app/index.html with a `modulepreload` for every script
-of the page and of its worker; dist/worker.js is app/worker.js after an `import` of each script that
-it needs.
+of the page; dist/worker.js is app/worker.js with all that it imports.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-__all__ = ["PAGE", "WORKER", "imports", "with_imports", "with_preloads"]
+from offcut_build.errors import BuildError
+
+__all__ = ["PAGE", "WORKER", "bundled", "imports", "with_preloads"]
 
 PAGE, WORKER = "index.html", "worker.js"
-ENTRIES = ("first_worker.js", WORKER, "main.js")  # in the order in which they are started
+ENTRIES = ("first_worker.js", "main.js")  # in the order in which they are started
 IMPORT = re.compile(r"""^(?:import|export) [^;]*?["'](\./[^"']+)["'];""", re.M)
+NAMES = re.compile(r"""^import (?:\* as (\w+)|(\{[^}]*\})) from ["'](\./[^"']+)["'];\n""", re.M)
+EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.M)
+OTHER = re.compile(r"^(?:import|export)\b(?! *\().*", re.M)
 SCRIPT = re.compile(r'^( *)<script type="module"', re.M)
 
 
@@ -43,7 +47,40 @@ def with_preloads(files: Mapping[str, bytes]) -> bytes:
     return SCRIPT.sub(lambda match: links + match[0], page, count=1).encode()
 
 
-def with_imports(files: Mapping[str, bytes], name: str) -> bytes:
-    """Return a module that begins with the imports of all that it needs."""
-    first = "".join(f'import "./{other}";\n' for other in imports(files, name)[1:])
-    return first.encode() + files[name]
+def bundled(files: Mapping[str, bytes], entry: str) -> bytes:
+    """Return `entry` as a module that needs no other: each stands before those that import it.
+
+    Raises BuildError for forms of import and export that the page's scripts do not use.
+    """
+    parts = [f"// Made by the build from {entry} and what it imports, of app/."]
+    for name in _in_order(files, entry, set()):
+        source = files[name].decode()
+        body = EXPORT.sub(r"\1", NAMES.sub(_taken, source))
+        if other := OTHER.search(body):
+            raise BuildError(f"app/{name}: the build does not know how to join `{other[0]}`")
+        if name == entry:
+            parts.append(body)
+        else:
+            given = ", ".join(exported for _, exported in EXPORT.findall(source))
+            parts.append(f"const {_scope(name)} = (() => {{\n{body}return {{ {given} }};\n}})();")
+    return "\n".join(parts).encode()
+
+
+def _in_order(files: Mapping[str, bytes], name: str, seen: set[str]) -> Iterator[str]:
+    """Yield the modules that `name` needs, then itself; each once."""
+    seen.add(name)
+    for target in IMPORT.findall(files[name].decode()):
+        other = posixpath.normpath(target)
+        if other not in seen:
+            yield from _in_order(files, other, seen)
+    yield name
+
+
+def _taken(statement: re.Match[str]) -> str:
+    """Return an import as a declaration."""
+    whole, names, target = statement.groups()
+    return f"const {whole or names.replace(' as ', ': ')} = {_scope(target)};\n"
+
+
+def _scope(path: str) -> str:
+    return "$" + re.sub(r"\W", "_", posixpath.basename(path).removesuffix(".js"))

@@ -64,13 +64,25 @@ def compiled(origin: str) -> tuple[str, bytes]:
 
 
 def without_docstrings(tree: ast.Module) -> ast.Module:
-    """Drop what nobody reads in a page, but keep the checks that optimize=2 would drop too."""
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    """Drop what nobody reads in a page, but keep the checks that optimize=2 would drop too.
+
+    Dataclasses get one of a blank: they would make themselves one of their signature, and import
+    much for that.
+    """
     for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            first = node.body[0]
-            node.body = node.body[1:] or [ast.copy_location(ast.Pass(), first)]
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if ast.get_docstring(node, clean=False) is not None:
+                first = node.body[0]
+                node.body = node.body[1:] or [ast.copy_location(ast.Pass(), first)]
+            if isinstance(node, ast.ClassDef) and "dataclass" in map(called, node.decorator_list):
+                blank = ast.Expr(ast.Constant(" "))
+                node.body.insert(0, ast.fix_missing_locations(ast.copy_location(blank, node.body[0])))
     return tree
+
+
+def called(decorator: ast.expr) -> str:
+    """Return a decorator's name without what it is given."""
+    return ast.unparse(decorator).partition("(")[0].rpartition(".")[2]
 
 
 main()

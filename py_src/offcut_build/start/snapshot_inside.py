@@ -10,13 +10,11 @@
 import gc
 import importlib
 import sys
-import zipfile
-from pathlib import Path
 from types import ModuleType
 
 from offcut.web import pack_finder, ready
 
-WORK = Path("/work")
+WORK = "/work"
 IMPORTS = (
     "offcut.web.missing",
     "offcut.web.handlers",
@@ -29,7 +27,9 @@ def fill() -> str:
     """Import what the page needs in any case and prepare the model; return its file's sha256."""
     for name in IMPORTS:
         importlib.import_module(name)
-    model = ready.prepare((WORK / "model.safetensors").read_bytes(), "the default model")
+    with open(f"{WORK}/model.safetensors", "rb") as file:
+        model = ready.prepare(file.read(), "the default model")
+    print([m for m in ("inspect", "pickle", "random", "shutil", "ssl", "subprocess", "tempfile", "traceback") if type(sys.modules.get(m)).__name__ == "module"], file=sys.stderr)
     pack_finder.forget()
     sys.path_importer_cache.clear()
     gc.collect()
@@ -39,15 +39,18 @@ def fill() -> str:
 
 def pack() -> None:
     """Write the pack."""
-    sys.path.insert(0, str(WORK))
     ran = {origin(module) for module in list(sys.modules.values())}
+    from pathlib import Path  # only now: what is imported before is in the snapshot
+    from zipfile import ZipFile
+
+    sys.path.insert(0, WORK)
     library = f"/lib/python{sys.version_info.major}.{sys.version_info.minor}/"
-    with zipfile.ZipFile("/lib/python.pack") as whole:
+    with ZipFile("/lib/python.pack") as whole:
         names = [n for n in whole.namelist() if n.endswith(".so") or library + n not in ran]
         files = {name: whole.read(name) for name in names}
-    files |= {f"snapshot/{part.name}": part.read_bytes() for part in (WORK / "snapshot").iterdir()}
+    files |= {f"snapshot/{path.name}": path.read_bytes() for path in Path(WORK, "snapshot").iterdir()}
     packed = importlib.import_module("archive").packed
-    (WORK / "python.pack").write_bytes(packed(files))
+    Path(WORK, "python.pack").write_bytes(packed(files))
 
 
 def origin(module: object) -> str:
