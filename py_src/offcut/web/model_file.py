@@ -29,7 +29,8 @@ async def read(
 ) -> tuple[Index, Entry, bytes]:
     """Return the index, a model's entry in it and its verified bytes, b"" when the model waits.
 
-    name: "" is the default. root: the bundle's address. Raises UnknownModelError, DownloadError, IntegrityError.
+    name: "" is the default. root: the bundle's address. Raises UnknownModelError, DownloadError,
+    IntegrityError.
     """
     fetched = await take() if take else None
     if fetched:

@@ -75,8 +75,8 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
                 first = node.body[0]
                 node.body = node.body[1:] or [ast.copy_location(ast.Pass(), first)]
             if isinstance(node, ast.ClassDef) and "dataclass" in map(called, node.decorator_list):
-                blank = ast.Expr(ast.Constant(" "))
-                node.body.insert(0, ast.fix_missing_locations(ast.copy_location(blank, node.body[0])))
+                blank = ast.copy_location(ast.Expr(ast.Constant(" ")), node.body[0])
+                node.body.insert(0, ast.fix_missing_locations(blank))
     return tree
 
 

@@ -10,7 +10,6 @@
 import gc
 import importlib
 import sys
-from types import ModuleType
 
 from offcut.web import pack_finder, ready
 
@@ -29,7 +28,6 @@ def fill() -> str:
         importlib.import_module(name)
     with open(f"{WORK}/model.safetensors", "rb") as file:
         model = ready.prepare(file.read(), "the default model")
-    print([m for m in ("inspect", "pickle", "random", "shutil", "ssl", "subprocess", "tempfile", "traceback") if type(sys.modules.get(m)).__name__ == "module"], file=sys.stderr)
     pack_finder.forget()
     sys.path_importer_cache.clear()
     gc.collect()
@@ -48,13 +46,15 @@ def pack() -> None:
     with ZipFile("/lib/python.pack") as whole:
         names = [n for n in whole.namelist() if n.endswith(".so") or library + n not in ran]
         files = {name: whole.read(name) for name in names}
-    files |= {f"snapshot/{path.name}": path.read_bytes() for path in Path(WORK, "snapshot").iterdir()}
+    for part in Path(WORK, "snapshot").iterdir():
+        files[f"snapshot/{part.name}"] = part.read_bytes()
     packed = importlib.import_module("archive").packed
     Path(WORK, "python.pack").write_bytes(packed(files))
 
 
 def origin(module: object) -> str:
     """Return the file of a module that has run; a lazy one waits for a first look at it."""
-    if not isinstance(module, ModuleType) or type(module).__name__ == "_LazyModule":
+    if type(module).__name__ == "_LazyModule":
         return ""
-    return getattr(module.__spec__, "origin", None) or ""
+    spec = getattr(module, "__spec__", None)
+    return getattr(spec, "origin", None) or ""

@@ -174,12 +174,11 @@ def _aligned(size: int) -> int:
 
 def _joined(pieces: Sequence[Piece]) -> Piece:
     """Return one piece of several, in rising order: few calls write it."""
-    begin = pieces[0][0]
-    at, last = pieces[-1]
-    whole = np.zeros(at - begin + memoryview(last).nbytes, np.uint8)
-    for offset, data in pieces:
-        flat = np.frombuffer(data, np.uint8)
-        whole[offset - begin : offset - begin + flat.size] = flat
+    flat = [(at, np.frombuffer(data, np.uint8)) for at, data in pieces]
+    begin, end = flat[0][0], flat[-1][0] + flat[-1][1].size
+    whole = np.zeros(end - begin, np.uint8)
+    for at, data in flat:
+        whole[at - begin : at - begin + data.size] = data
     return begin, whole
 
 

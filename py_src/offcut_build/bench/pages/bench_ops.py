@@ -49,7 +49,8 @@ async def open(root: str, argument: str) -> str:
     for precision in PRECISIONS:
         model = as_model(wanted, quantized=precision == "u8")
         assembly = assemble(lower(model, LOWERING, quantize=precision == "u8"))
-        library = await open_library(assembly.size(1) + COPIES * len(assembly.image[0][1]), 1)
+        size = assembly.size(1) + COPIES * OP_BYTES * len(assembly.draft.steps)
+        library = await open_library(size, 1)
         whole = SimdProgram(model, assembly, library)
         y = (await whole.run(inputs, no_checkpoint))["y"].reshape(-1)
         steps, kernels = between(assembly)
@@ -87,8 +88,9 @@ async def run(root: str, argument: str) -> str:
 
 def repeat(library: Any, assembly: Assembly, run: Run) -> None:
     """Write a table with copies of `run`'s ops behind all else, and make it the one in use."""
-    offset, (_, ops) = assembly.size(1), assembly.image[0]
-    library.write(offset, ops[run.begin * OP_BYTES : run.end * OP_BYTES] * COPIES)
+    offset, (_, image) = assembly.size(1), assembly.image  # which begins with the ops
+    ops = bytes(image[run.begin * OP_BYTES : run.end * OP_BYTES])
+    library.write(offset, ops * COPIES)
     control = replace(assembly, offsets={**assembly.offsets, "ops": offset}).control(1)
     library.write(0, control)
 
