@@ -244,7 +244,9 @@ async function start(folder, core, pack, lockFileContents) {
     },
   };
   const load = () => instantiating(module, () => loadPyodide(options));
-  return named(serving(files, load), "Python does not start");
+  const pyodide = await named(serving(files, load), "Python does not start");
+  if (snapshot) pyodide.pyimport("random").seed(); // the snapshot's is the same for all
+  return pyodide;
 }
 
 /** @param {(settings: any) => Promise<any>} create @param {Pack} pack with a snapshot */

@@ -20,7 +20,7 @@ import { joined } from "./pack.js";
 const BLOCK = 256; // bytes; smaller ones save little
 const FOLDER = "snapshot/";
 /** What the memory depends on, beside code; the seed of Python's hashes too. */
-export const ENVIRONMENT = { HOME: "/home/pyodide", PYTHONHASHSEED: "0" };
+export const ENVIRONMENT = { HOME: "/home/pyodide", LANG: "C.UTF-8", PYTHONHASHSEED: "0" };
 
 /** @typedef {{name: string, data: Uint8Array}} Member */
 /** @typedef {{name: string, module: WebAssembly.Module}} Library by its path below the library folder */

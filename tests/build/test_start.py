@@ -10,9 +10,10 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from offcut_build import assets, node, stamp
+from offcut_build import assets, models_index, node, stamp
 from offcut_build.archive import packed
 from offcut_build.errors import BuildError, CommandError
 from offcut_build.lock import read
@@ -28,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def checkout(tmp_path: Path) -> Tree:
     """The project's own sources and assets, with a cache of their own."""
     tree, real = Tree(tmp_path / "some where"), Tree(ROOT)
-    for name in ("pyproject.toml", "assets.lock.toml", "LICENSE", "models", "py_src", ".venv"):
+    names = ("pyproject.toml", "assets.lock.toml", "LICENSE", "app", "models", "py_src", ".venv")
+    for name in names:
         tree.root.mkdir(exist_ok=True)
         (tree.root / name).symlink_to(real.root / name)
     tree.cache.mkdir()
@@ -63,14 +65,36 @@ def test_S6_the_bytecode_is_identical_in_any_folder_time_zone_and_umask(
     assert made.files == modules.ensure(Tree(ROOT), found(Tree(ROOT))).files
 
 
+def test_the_pack_holds_a_snapshot_and_only_modules_that_are_not_in_it() -> None:
+    made = modules.ensure(Tree(ROOT), found(Tree(ROOT))).files
+    files, whole = members(made["python.pack"]), members(made["modules.pack"])
+
+    layout = json.loads(files["snapshot/layout"])
+    parts = np.frombuffer(files["snapshot/parts"], "<u4").reshape(-1, 2)
+    beside = {name for name in files if not name.startswith("snapshot/")}
+    index, models = models_index.build(Tree(ROOT), Tree(ROOT).project().default_model)
+    default = json.loads(index)["models"][json.loads(index)["default"]]
+    assert layout["model"] == stamp.sha256(models[default["file"]])
+    assert parts[:, 1].sum() == len(files["snapshot/memory"])
+    assert (parts[1:, 0] >= parts[:-1].sum(axis=1)).all(), "one after another"
+    assert parts[-1].sum() <= layout["bytes"]
+    assert beside < set(whole)
+    libraries = {name for name in whole if name.endswith(".so")}
+    assert libraries
+    assert libraries <= beside
+    assert "site-packages/offcut/web/handlers.pyc" not in beside, "it is imported"
+    assert "site-packages/offcut/convert/importer.pyc" in beside, "it is imported when needed"
+
+
 def test_the_pack_holds_bytecode_that_is_never_compared_with_its_source() -> None:
-    files = members(modules.ensure(Tree(ROOT), found(Tree(ROOT))).files["python.pack"])
+    files = members(modules.ensure(Tree(ROOT), found(Tree(ROOT))).files["modules.pack"])
 
     code = [data for name, data in files.items() if name.endswith(".pyc")]
     assert {"asyncio/__init__.pyc", "site-packages/offcut/web/handlers.pyc"} <= set(files)
     assert not [name for name in files if name.endswith(".py")]
     assert {data[4:8] for data in code} == {b"\x01\0\0\0"}
     assert len({data[:4] for data in code}) == 1
+    assert not [name for name, data in files.items() if b"Finds the modules of start/" in data]
 
 
 def test_files_made_before_are_used_again(checkout: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

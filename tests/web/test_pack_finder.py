@@ -66,3 +66,14 @@ def test_without_a_pack_nothing_changes(pack: Path) -> None:
     pack_finder.install()
 
     assert sys.meta_path == before
+
+
+def test_a_pack_that_is_forgotten_is_not_read_again(pack: Path) -> None:
+    pack_finder.install()
+
+    pack_finder.forget()
+
+    assert PackFinder not in sys.meta_path
+    assert not PackFinder.members
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("packed_net")

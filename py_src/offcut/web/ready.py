@@ -18,9 +18,9 @@ __all__ = ["find", "prepare"]
 _waiting: dict[str, Model] = {}  # by the sha256 of its file
 
 
-def prepare(data: bytes, where: str) -> str:
+def prepare(data: bytes | bytearray, where: str) -> str:
     """Let the model of a file wait; return the file's sha256. Raises ModelFormatError."""
-    model = container.read(data, where)
+    model = container.read(memoryview(data), where)
     weights = {  # copies, so that the file need not wait with them
         name: replace(tensor, parts={key: part.copy() for key, part in tensor.parts.items()})
         for name, tensor in model.weights.items()

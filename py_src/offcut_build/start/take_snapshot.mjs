@@ -6,6 +6,7 @@
 // modules' archive (a zip file). SCRIPT runs with the folder WORK mounted at /work: its function
 // `fill()` before the snapshot, its `pack(names)` afterwards.
 
+import nodeCrypto from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
@@ -19,6 +20,7 @@ const load = (path) => import(pathToFileURL(path).href);
 
 // What differs from one run to the next does not here, so that equal inputs give equal outputs.
 process.env.TZ = "UTC";
+Object.defineProperty(process, "version", { value: "v20.0.0" });
 const NOW = Date.UTC(2000, 0, 1);
 globalThis.Date = class extends Date {
   constructor(...given) {
@@ -28,7 +30,7 @@ globalThis.Date = class extends Date {
 };
 performance.now = () => 0;
 Math.random = () => 0.5;
-crypto.getRandomValues = (array) => array.fill(1);
+nodeCrypto.randomFillSync = (array) => array.fill(1);
 
 const { loadPyodide } = await load(`${core}/pyodide.mjs`);
 const { default: createPyodideModule } = await load(`${core}/pyodide.asm.mjs`);
