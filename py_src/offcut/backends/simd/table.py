@@ -1,7 +1,7 @@
 """The op table's layout, the same as in kernels/program.h (a test compares the two).
 
-An op is its kernel's number, its pieces of work, how many pieces a thread takes at a time, a
-counter, and the kernel's arguments: little-endian words, padded to OP_BYTES.
+An op is its kernel's number, its pieces of work, and the kernel's arguments: little-endian words,
+padded to OP_BYTES.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 OP_BYTES = 192
-CONTROL_BYTES = 64
+CONTROL_BYTES = 64 + 64 * 16  # counters and offsets, and a line of the cache for each thread
 THREADS_AT = 16  # where the control block has the number of threads
 
 LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, code as in struct
@@ -56,7 +56,7 @@ FIELDS = {
     layout: [tuple(field.split(":")) for field in text.split()] for layout, text in LAYOUTS.items()
 }
 FORMATS = {
-    layout: struct.Struct("<4I" + "".join(code for _, code in fields))
+    layout: struct.Struct("<2I" + "".join(code for _, code in fields))
     for layout, fields in FIELDS.items()
 }
 
@@ -94,14 +94,13 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}
 
 
-def pack_op(kernel: str, units: int, chunk: int, args: Mapping[str, float]) -> bytes:
+def pack_op(kernel: str, units: int, args: Mapping[str, float]) -> bytes:
     """Return the op's bytes; arguments that are left out are 0."""
     layout = KERNELS[kernel]
     names = FIELDS[layout]
     assert args.keys() <= {name for name, _ in names}, (kernel, args.keys())
     words = [args.get(name, 0) for name, _ in names]
-    head = (NUMBERS[kernel], units, chunk, 0)
-    return FORMATS[layout].pack(*head, *words).ljust(OP_BYTES, b"\0")
+    return FORMATS[layout].pack(NUMBERS[kernel], units, *words).ljust(OP_BYTES, b"\0")
 
 
 def pack_control(*, threads: int, ops: int, scratch: int, scratch_size: int) -> bytes:

@@ -101,7 +101,7 @@ class Workbench:
             at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
         library = self._with_memory(at + scratch)
         control = pack_control(threads=1, ops=CONTROL_BYTES, scratch=at, scratch_size=scratch)
-        library.write(0, control + pack_op(kernel, units, units, {**numbers, **places}))
+        library.write(0, control + pack_op(kernel, units, {**numbers, **places}))
         for name, array in inputs.items():
             library.write(places[name], np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         library.run(0, 1)

@@ -183,8 +183,6 @@ typedef struct {
 typedef struct {
     uint32_t kernel;  // which row of KERNELS
     uint32_t units;   // how many pieces the kernel splits its work into: rows, blocks, ...
-    uint32_t chunk;   // how many of them a thread takes at a time
-    uint32_t next;    // the first piece that no thread has taken
     union {
         conv_args conv;
         pool_args pool;
@@ -198,17 +196,27 @@ typedef struct {
         pack_args pack;
         filter_args filter;
         rans_args rans;
-        uint32_t words[44];
+        uint32_t words[46];
     };
 } op;
+
+// How many pieces of a thread's share of an op are taken: in this op, and in the one before or after
+// it. A line of the cache for each thread, since mostly it alone takes of its share.
+typedef struct {
+    uint32_t taken[2];
+    uint32_t apart[14];
+} share;
 
 // What every kernel is called with. It takes pieces of its op until no thread has any left.
 typedef struct {
     uint8_t *memory;
     op *op;
-    uint8_t *scratch;     // this thread's own
-    uint32_t threads;     // that run the op
-    uint32_t piece, end;  // the pieces that this thread has taken and not yet done
+    uint8_t *scratch;  // this thread's own
+    uint32_t threads;  // that run the op
+    uint32_t ith;      // of them is this one
+    uint32_t turn;     // which counters of the shares are this op's
+    uint32_t emptied;  // shares that this thread found empty: its own first, then the next ones
+    share *shares;
 } args;
 
 // The next piece of work for this thread, -1 when there is none.
