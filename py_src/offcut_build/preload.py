@@ -12,11 +12,12 @@ import posixpath
 import re
 from collections.abc import Mapping
 
-__all__ = ["PAGE", "WORKER", "imports", "with_imports", "with_preloads"]
+__all__ = ["PAGE", "WORKER", "imports", "with_build", "with_imports", "with_preloads"]
 
 PAGE, WORKER = "index.html", "worker.js"
 ENTRIES = ("first_worker.js", WORKER, "main.js")  # in the order in which they are started
 IMPORT = re.compile(r"""^(?:import|export) [^;]*?["'](\./[^"']+)["'];""", re.M)
+ROOT = re.compile(r"<html\b(?: data-build=\"[^\"]*\")?")
 SCRIPT = re.compile(r'^( *)<script type="module"', re.M)
 
 
@@ -41,6 +42,11 @@ def with_preloads(files: Mapping[str, bytes]) -> bytes:
     names = dict.fromkeys(name for entry in entries for name in imports(files, entry))
     links = "".join(f'  <link rel="modulepreload" href="{name}">\n' for name in names)
     return SCRIPT.sub(lambda match: links + match[0], page, count=1).encode()
+
+
+def with_build(page: bytes, build: str) -> bytes:
+    """Return the page with `build`, which app/bridge.js tells the worker."""
+    return ROOT.sub(f'<html data-build="{build}"', page.decode(), count=1).encode()
 
 
 def with_imports(files: Mapping[str, bytes], name: str) -> bytes:
