@@ -222,7 +222,7 @@ def _emit_stem(
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
     pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
-    fine = _quantized_finely(lw, source, in_scale)
+    fine = _quantized_finely(lw, source, in_scale, whole=not shape.same_3x3)
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
     args |= {"in": Table(fine.blocks), "fine": 1}
     if shape.same_3x3:
@@ -232,14 +232,14 @@ def _emit_stem(
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_fine(pack, shape, in_scale)
-        scratch = _direct_scratch(shape, -(-shape.taps // 2))
+        scratch = _direct_scratch(shape, int(args["blocks_in"]))
     values, macs = (fine, out), shape.macs
     lw.emit(kernel, units, args, values, scratch=scratch, macs=macs, name=target.name)
     lw.u8[target.name] = out
 
 
-def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
-    """Emit the conversion of a float image to a block of coarse and fine channels."""
+def _quantized_finely(lw: Lowering, source: Value, in_scale: float, *, whole: bool) -> Value:
+    """Emit the conversion of a float image to a block of `whole` channels, or coarse and fine."""
     made = lw.draft.u8_value(2 * FINE_CHANNELS, source.grid, Quantization(in_scale, 128))
     args: dict[str, Argument] = {
         "in": Table(source.places),
@@ -250,6 +250,7 @@ def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
         "w": source.grid.width,
         "pitch": source.grid.pitch,
         "parameters": np.full((source.channels, 2), 1.0 / in_scale, "<f4").tobytes(),
+        "whole": whole,
     }
     lw.emit("quantize_finely", source.grid.height, args, (source, made), name="quantize_finely")
     return made

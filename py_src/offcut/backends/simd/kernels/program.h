@@ -83,6 +83,7 @@ typedef struct {
     int32_t h, w;
     uint32_t pitch;
     uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
+    uint32_t whole;       // quantize_finely: 1: i16 instead of two u8
 } convert_args;
 
 // u8 planes by channel: u8 = in * factor * scale + other * second + factor * offset + term * steps
@@ -200,8 +201,8 @@ typedef struct {
     };
 } op;
 
-// How many pieces of a thread's share of an op are taken: in this op, and in the one before or after
-// it. A line of the cache for each thread, since mostly it alone takes of its share.
+// How many pieces of a thread's share of an op are taken: in this op, and in the one before or
+// after it. A line of the cache for each thread, since mostly it alone takes of its share.
 typedef struct {
     uint32_t taken[2];
     uint32_t apart[14];
