@@ -19,6 +19,7 @@ from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS, emit_float
 from offcut.backends.simd.lower_depthwise import emit_depthwise, suits_depthwise
+from offcut.backends.simd.lower_spread import emit_narrow, suits_narrow
 from offcut.backends.simd.packing import (
     FINE_CHANNELS,
     FINE_LIMIT,
@@ -80,6 +81,8 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     in_range = lw.range_of(node.inputs[0])
     if steps and in_range and shape.groups == 1 and shape.per_group <= FINE_CHANNELS:
         _emit_stem(lw, node, shape, Target(node.name, activation), floats, steps)
+    elif suits_narrow(lw, node, shape, activation):
+        emit_narrow(lw, node, shape, floats)
     else:
         emit_float(lw, node, shape, floats, activation)
     return ""
@@ -232,7 +235,7 @@ def _emit_stem(
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_fine(pack, shape, in_scale)
-        scratch = _direct_scratch(shape, int(args["blocks_in"]))
+        scratch = _direct_scratch(shape, -(-shape.taps // 2))
     values, macs = (fine, out), shape.macs
     lw.emit(kernel, units, args, values, scratch=scratch, macs=macs, name=target.name)
     lw.u8[target.name] = out

@@ -47,17 +47,26 @@ static void barrier(control *c, uint32_t threads) {
     wake_all(&c->generation);
 }
 
-// Pieces are taken in their order, share by share.
-int next_piece(args *a) {
+// Take some pieces of this thread's share, or of the next one that has any left. Taking is slow
+// beside the smallest pieces.
+static int take(args *a) {
     uint32_t units = a->op->units, threads = a->threads;
+    uint32_t n = threads == 1 ? units : units / 512 + 1;
     for (; a->emptied < threads; a->emptied++) {
         uint32_t owner = (a->ith + a->emptied) % threads;
         uint32_t begin = units * owner / threads, end = units * (owner + 1) / threads;
-        uint32_t *taken = &a->shares[owner].taken[a->turn];
-        uint32_t piece = begin + __atomic_fetch_add(taken, 1, __ATOMIC_RELAXED);
-        if (piece < end) return (int)piece;
+        begin += __atomic_fetch_add(&a->shares[owner].taken[a->turn], n, __ATOMIC_RELAXED);
+        if (begin >= end) continue;
+        a->piece = begin;
+        a->end = end - begin < n ? end : begin + n;
+        return 1;
     }
-    return -1;
+    return 0;
+}
+
+int next_piece(args *a) {
+    if (a->piece == a->end && !take(a)) return -1;
+    return (int)a->piece++;
 }
 
 // The job is read once at its start: after the last barrier thread 0 may write the next one. The

@@ -212,11 +212,12 @@ typedef struct {
 typedef struct {
     uint8_t *memory;
     op *op;
-    uint8_t *scratch;  // this thread's own
-    uint32_t threads;  // that run the op
-    uint32_t ith;      // of them is this one
-    uint32_t turn;     // which counters of the shares are this op's
-    uint32_t emptied;  // shares that this thread found empty: its own first, then the next ones
+    uint8_t *scratch;     // this thread's own
+    uint32_t threads;     // that run the op
+    uint32_t ith;         // of them is this one
+    uint32_t piece, end;  // the pieces that this thread has taken and not yet done
+    uint32_t emptied;     // shares that it found empty: its own first, then the next ones
+    uint32_t turn;        // which counters of the shares are this op's
     share *shares;
 } args;
 
