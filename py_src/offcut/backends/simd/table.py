@@ -50,7 +50,8 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         bias_stride:I limit:I winograd:I lane_step:I pair_step:I steps:f zero:f
         weights:I scales:I bias_packed:I""",
     "filter": "in:I out:I taps:I weights:I rows_in:I rows_out:I width:I count:I turned:I",
-    "rans": """parts:I tables:I words:I states:I out:I rest:I parts_in:I words_in:I lanes:I""",
+    "rans": """pieces:I tables:I words:I states:I out:I rest:I pieces_in:I tables_in:I
+        words_in:I lanes:I""",
 }
 FIELDS = {
     layout: [tuple(field.split(":")) for field in text.split()] for layout, text in LAYOUTS.items()

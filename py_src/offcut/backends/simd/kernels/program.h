@@ -172,13 +172,13 @@ typedef struct {
 
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
 typedef struct {
-    uint32_t parts;     // u32 [parts_in][2]: how many symbols, and which table codes them
-    uint32_t tables;    // u16 [tables][256]: frequencies
+    uint32_t pieces;    // u32 [pieces_in][2]: how many symbols, and which table codes them
+    uint32_t tables;    // u16 [tables_in][256]: frequencies
     uint32_t words;     // u16 [words_in]
     uint32_t states;    // u32 [lanes]; in the end those after the last symbol
     uint32_t out;       // u8: all symbols, a result
     uint32_t rest;      // i32: words left over, or -1, a result
-    uint32_t parts_in, words_in, lanes;
+    uint32_t pieces_in, tables_in, words_in, lanes;
 } rans_args;
 
 typedef struct {
