@@ -41,6 +41,11 @@ class Workbench:
         rans.use(self.decode)
         resample.use(self.filter)
 
+    def forget(self) -> None:
+        """Zero what the last job has left."""
+        if self._library is not None:
+            self._library.clear(0, self._size)
+
     def decode(
         self,
         stream: rans.Stream,
