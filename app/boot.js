@@ -54,9 +54,10 @@ const LEFT_OUT = "start/left_out.json"; // for the first import that finds nothi
 /**
  * @param {URL} root the bundle's address @param {OnProgress} progress
  * @param {Witness} [witness] @param {Promise<string>} [model] the name of the model to fetch meanwhile
+ * @param {Promise<string>} [build] that the page is of
  * @returns {Promise<Python>}
  */
-export async function bootPython(root, progress, witness, model) {
+export async function bootPython(root, progress, witness, model, build) {
   progress({ stage: "files", done: 0, total: 0, unit: "bytes" });
   const manifest = fetchManifest(root);
   const fetchFile = counting(root, manifest, progress, witness);
@@ -70,7 +71,8 @@ export async function bootPython(root, progress, witness, model) {
   modelFile?.fetched.then(() => mark("model"));
   const lock = fetchFile(LOCK).then((data) => new TextDecoder().decode(data));
   const listed = fetchFile(LEFT_OUT).then((data) => new TextDecoder().decode(data));
-  await Promise.all([manifest, pack, lock, core, kernels, listed]);
+  const same = refuseOtherBuild(manifest, build);
+  await Promise.all([manifest, pack, lock, core, kernels, listed, same]);
   mark("files");
   const pillow = FOLDER + JSON.parse(await lock).packages[SPARE]?.file_name;
   const atHand = new Map();
@@ -109,6 +111,18 @@ export async function bootPython(root, progress, witness, model) {
     return modelFile ? modelFile.take() : null;
   };
   return { pyodide, loadPackage, manifest: files, kernels: await kernels, takeModel };
+}
+
+/**
+ * Where no service worker is in charge yet, the server may have been given another build since the
+ * page was loaded. Throws Failure.
+ * @param {Promise<Manifest>} manifest @param {Promise<string>} [build]
+ */
+async function refuseOtherBuild(manifest, build) {
+  const [{ build: found }, wanted] = await Promise.all([manifest, build]);
+  if (!wanted || wanted === found) return;
+  const text = "the server was given another version of Offcut after this page was loaded";
+  throw new Failure("UpdateError", text, "reload the page");
 }
 
 /**

@@ -2,8 +2,9 @@
 //
 // The protocol, as plain objects over postMessage:
 //
-//   page -> worker    {expect: name}                at once: the model that will be opened, "" is
-//                                                   the default; it is fetched while Python starts
+//   page -> worker    {expect: name, build}         at once: the model that will be opened, "" is
+//                                                   the default; it is fetched while Python starts;
+//                                                   and the page's build, "" is any
 //                     {id, method, params}          call the @method of offcut.web.handlers
 //                     {id, cancel: true}            stop that call soon
 //   worker -> page    {boot: {stage, done, total, unit}}
@@ -54,7 +55,7 @@ export class Bridge {
    */
   constructor(worker, model, onBoot, onLost) {
     this.worker = worker;
-    worker.postMessage({ expect: model });
+    worker.postMessage({ expect: model, build: document.documentElement.dataset.build ?? "" });
     this.onBoot = onBoot;
     this.onLost = onLost;
     worker.addEventListener("message", ({ data }) => this.#receive(data));

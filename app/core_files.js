@@ -10,7 +10,7 @@ import { digest, find, isEmpty } from "./store.js";
 
 /** @typedef {import("./store.js").Row} Row */
 /** @typedef {import("./witness.js").Witness} Witness */
-/** @typedef {{version: string, files: Record<string, Row>}} Manifest */
+/** @typedef {{version: string, build?: string, files: Record<string, Row>}} Manifest */
 /** @typedef {(bytes: number) => void} OnBytes Called with how many more bytes have arrived. */
 /** @typedef {(response: Response) => void} OnResponse Called with a copy of a good response. */
 

@@ -169,6 +169,11 @@ export class Engine {
     }
   }
 
+  /** Overwrite what photos have left in the worker's memory; a worker that is lost has none left. */
+  forget() {
+    this.#bridge?.call("forget").catch(() => {});
+  }
+
   /** @param {AbortSignal} signal @returns {Promise<Bridge>} */
   #whenReady(signal) {
     return new Promise((resolve, reject) => {

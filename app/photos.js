@@ -53,6 +53,7 @@ export class Photos {
     const photo = this.selected;
     if (!photo) return;
     this.#drop(photo);
+    if (!this.list.length) this.engine.forget();
     this.onChange();
   }
 
@@ -66,6 +67,7 @@ export class Photos {
   /** Forget everything. */
   clear() {
     for (const photo of [...this.list]) this.#drop(photo);
+    this.engine.forget();
     this.onChange();
   }
 

@@ -11,8 +11,8 @@ import { digest, find, has, keep, tidy } from "./store.js";
 
 /** @typedef {import("./store.js").Kept} File */
 
-/** @type {{VERSION: string, HEADERS: Record<string, string>, FILES: Record<string, import("./store.js").Row>}} */
-const { VERSION, HEADERS, FILES } = bundle;
+/** @type {{VERSION: string, BUILD: string, HEADERS: Record<string, string>, FILES: Record<string, import("./store.js").Row>}} */
+const { VERSION, BUILD, HEADERS, FILES } = bundle;
 const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 const scope = new URL("./", worker.location.href);
 /** Loaded, verified and kept by the page's own worker on a first visit. */
@@ -131,7 +131,7 @@ function missing(path) {
 /** The list that this version consists of, though the server may have a newer one. */
 async function manifest() {
   const headers = { ...HEADERS, "Content-Type": "application/json" };
-  return new Response(JSON.stringify({ version: VERSION, files: FILES }), { headers });
+  return new Response(JSON.stringify({ version: VERSION, build: BUILD, files: FILES }), { headers });
 }
 
 /** Other pages, open still, may be of the version before and need its files. */

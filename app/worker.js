@@ -18,13 +18,13 @@ const post = (message, transfer = []) => self.postMessage(message, { transfer })
 const PAUSE = 100; // milliseconds without a call, after which there is time to keep files
 let calls = 0; // that are not answered
 
-/** @type {(name: string) => void} */
+/** @type {(page: {expect: string, build: string}) => void} */
 let expect;
-/** @type {Promise<string>} */
-const model = new Promise((resolve) => (expect = resolve));
+/** @type {Promise<{expect: string, build: string}>} */
+const page = new Promise((resolve) => (expect = resolve));
 
 self.addEventListener("message", (/** @type {any} */ { data }) => {
-  if ("expect" in data) expect(data.expect);
+  if ("expect" in data) expect(data);
   else if (data.cancel) service?.cancel(data.id);
   else {
     calls += 1;
@@ -41,7 +41,9 @@ try {
   refuseUnlessConfined();
   const witness = new Witness(root);
   const tell = (/** @type {any} */ progress) => post({ boot: progress });
-  const boot = await bootPython(root, tell, witness, model);
+  const model = page.then(({ expect }) => expect);
+  const build = page.then(({ build }) => build);
+  const boot = await bootPython(root, tell, witness, model, build);
   post({ boot: { stage: "offcut", done: 0, total: 1, unit: "steps" } });
   const { Service } = boot.pyodide.pyimport("offcut.web.handlers");
   mark("offcut");

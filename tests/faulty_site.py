@@ -114,6 +114,8 @@ class Site:
     times: dict[str, int] = field(default_factory=dict)  # path -> how often, when not for ever
     everywhere: Fault | None = None  # befalls every file
     ranges: bool = True  # honour Range
+    conditions: bool = True  # honour If-Range
+    asked_if: list[str] = field(default_factory=list)  # If-Range headers, of all that had one
     seen: list[tuple[str, str]] = field(default_factory=list)  # path, Range header
     closing: threading.Event = field(default_factory=threading.Event)
     url: str = ""
@@ -166,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.stall:
             self.site.closing.wait(120)
             return
-        span = re.fullmatch(r"bytes=(\d+)-(\d+)", wanted) if self.site.ranges else None
+        span = re.fullmatch(r"bytes=(\d+)-(\d+)", wanted) if self._ranged(answer) else None
         data = answer.body
         if span and answer.status == 200 and "Content-Encoding" not in answer.headers:
             begin, end = int(span[1]), min(int(span[2]) + 1, len(data))
@@ -186,6 +188,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self._send(data if answer.cut_at is None else data[: answer.cut_at])
+
+    def _ranged(self, answer: Answer) -> bool:
+        """Tell whether Range is to be honoured."""
+        condition = self.headers.get("If-Range", "")
+        self.site.asked_if += [condition] if condition else []
+        held = condition in ("", answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
+        return self.site.ranges and (held or not self.site.conditions)
 
     def _send(self, data: bytes) -> None:
         try:

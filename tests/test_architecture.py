@@ -12,7 +12,7 @@ PACKAGE = ROOT / "py_src" / "offcut"
 # Who may import whom: a module may import from its own layer and from those below it.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"graph", "graph_text", "quant", "card", "rans", "coding"},
+    {"graph", "graph_text", "quant", "card", "rans", "coding", "coded"},
     {"container", "plan", "ops", "imaging"},
     {"backends", "download"},
     {"session"},

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,71 @@ def test_L6_server_that_ignores_range_is_asked_once(site: Site, tmp_path: Path) 
 
     assert fetch(site, tmp_path / "cache").read_bytes() == BODY
     assert len(site.seen) == 1
+
+
+def saying(**headers: str) -> Callable[[Answer], None]:
+    """Return a fault that is none: headers that say which version a file is."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda answer: answer.headers.update(named)
+
+
+LONG_AGO = "Tue, 01 Jan 2019 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "condition"),
+    [
+        ({"ETag": '"one"', "Last_Modified": LONG_AGO}, '"one"'),
+        ({"ETag": 'W/"one"', "Last_Modified": LONG_AGO}, LONG_AGO),
+        ({"ETag": 'W/"one"'}, ""),
+        ({"Last_Modified": "Fri, 01 Jan 2100 00:00:00 GMT"}, ""),
+        ({"Last_Modified": "yesterday"}, ""),
+        ({}, ""),
+    ],
+    ids=["strong tag", "weak tag and date", "weak tag", "date to come", "no date", "nothing"],
+)
+def test_L6_later_parts_are_asked_for_only_if_the_file_is_still_the_same(
+    site: Site, tmp_path: Path, headers: dict[str, str], condition: str
+) -> None:
+    site.everywhere = saying(**headers)
+
+    assert fetch(site, tmp_path / "cache").read_bytes() == BODY
+    assert len(site.seen) == 3
+    assert site.asked_if == ([condition] * 2 if condition else [])
+
+
+def changing(site: Site, body: bytes) -> Callable[[Answer], None]:
+    """Return a fault: after the first answer the file is `body`, with another ETag."""
+
+    def change(answer: Answer) -> None:
+        first = len(site.seen) == 1
+        answer.body = answer.body if first else body
+        answer.headers["ETag"] = '"one"' if first else '"two"'
+
+    return change
+
+
+def test_L6_same_bytes_under_another_tag_are_taken_from_the_whole_file(
+    site: Site, tmp_path: Path
+) -> None:
+    site.everywhere = changing(site, BODY)  # as servers that share a site answer in turn
+
+    assert fetch(site, tmp_path / "cache").read_bytes() == BODY
+    assert len(site.seen) == 2  # a part, then all
+
+
+@pytest.mark.parametrize("conditions", [True, False], ids=["honoured", "ignored"])
+def test_L6_file_that_changes_midway_is_told_and_what_was_right_is_kept(
+    site: Site, tmp_path: Path, conditions: bool
+) -> None:
+    site.everywhere, site.conditions = changing(site, BODY[::-1]), conditions
+
+    with pytest.raises(IntegrityError, match="the server has changed since part 1, part 2: sha"):
+        fetch(site, tmp_path / "cache")
+
+    site.everywhere = None
+    assert fetch(site, tmp_path / "cache").read_bytes() == BODY
+    assert site.seen[-2][1].startswith(f"bytes={PART_BYTES}-")
 
 
 @pytest.mark.parametrize("fault", [cut, flipped, shortened])

@@ -2,21 +2,21 @@
 
     8 bytes     little-endian length n of the header, n <= 1 MiB
     n bytes     JSON object:
-                "__metadata__" -> {"format": "offcut-2", "card", "graph", "weights", "codes"}
+                "__metadata__" -> {"format": "offcut-3", "card", "graph", "weights", "codes"}
                 "<column>" -> {"dtype", "shape", "data_offsets": [begin, end]}
     the rest    the columns' bytes, little-endian; the offsets cover them exactly
 
 A column holds one part of every weight that has it, flat, one weight after another:
-"values.float32" are all float32 values. Parts of 8 bits are not columns but, in the
-same order, the symbols of one entropy-coded stream (rans.py): the columns "codes.words",
-"codes.states" and "codes.tables". "ranges" (n, 2) holds a value's low and high, row by row.
+"values.float32" are all float32 values. Parts of 8 bits are not columns but, in the same order,
+entropy-coded (coded.py): the columns "codes.words", "codes.states", "codes.tables" and the same of
+"spreads". "ranges" (n, 2) holds a value's low and high, row by row.
 
 Metadata values are strings (JSON inside JSON), as safetensors demands, so that any viewer opens it:
 
     card        names, licence, input and output; how the weights were quantized
     graph       see graph_text.py
     weights     {"schemes": [...], "used": [per weight, its scheme's number]}
-    codes       {"tables": [per coded part, its table's number]}
+    codes       which tables code what, see coded.py
 
 Reading is strict: whatever is not exactly as above is a ModelFormatError; nothing in it is code.
 """
@@ -31,17 +31,18 @@ from typing import Any
 import numpy as np
 
 from offcut import card as cards
-from offcut import coding, graph_text, rans
+from offcut import coded, graph_text
 from offcut.card import ModelCard
+from offcut.coded import Layout
 from offcut.errors import ModelFormatError
 from offcut.graph import Graph, Shape
 from offcut.ops.shapes import check_shapes
 from offcut.quant import QuantizedTensor, part_shapes
 
-__all__ = ["Model", "read", "write"]
+__all__ = ["Model", "coded_parts", "read", "write"]
 
 MAX_HEADER = 1 << 20
-FORMAT = "offcut-2"
+FORMAT = "offcut-3"
 DTYPES = {"F32": "float32", "F16": "float16", "U8": "uint8", "U16": "uint16", "U32": "uint32"}
 MALFORMED = (  # what reading JSON of another form raises
     ArithmeticError,
@@ -89,9 +90,9 @@ def write(model: Model) -> bytes:
     """Return the model file's bytes; the same model gives the same bytes."""
     model.check()
     names = model.graph.weight_names
-    coded, tables, used = _coded([model.weights[name] for name in names])
-    header: dict[str, Any] = {"__metadata__": _metadata(model, names, used)}
-    columns = _columns(model, names) | _code_columns(rans.encode(coded, tables, used))
+    code_columns, codes = coded.encode(*coded_parts([model.weights[name] for name in names]))
+    header: dict[str, Any] = {"__metadata__": _metadata(model, names, codes)}
+    columns = _columns(model, names) | code_columns
     blobs: list[bytes] = []
     at = 0
     # Largest alignment first, so that every column is aligned for np.frombuffer.
@@ -109,7 +110,7 @@ def write(model: Model) -> bytes:
     return len(text).to_bytes(8, "little") + text + b"".join(blobs)
 
 
-def _metadata(model: Model, names: Sequence[str], used: Sequence[int]) -> dict[str, str]:
+def _metadata(model: Model, names: Sequence[str], codes: Mapping[str, Any]) -> dict[str, str]:
     schemes = list(dict.fromkeys(model.weights[name].scheme for name in names))
     values = {
         "card": model.card.to_metadata(),
@@ -118,23 +119,26 @@ def _metadata(model: Model, names: Sequence[str], used: Sequence[int]) -> dict[s
             "schemes": schemes,
             "used": [schemes.index(model.weights[name].scheme) for name in names],
         },
-        "codes": {"tables": list(used)},
+        "codes": codes,
     }
     dumped = {key: json.dumps(value, separators=(",", ":")) for key, value in values.items()}
     return {"format": FORMAT} | dumped
 
 
-def _coded(
-    tensors: Sequence[QuantizedTensor],
-) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
-    """Return the parts of 8 bits as symbols, the tables, and which part uses which."""
-    parts = [
-        coding.symbols(part)
-        for tensor in tensors
-        for part in _in_order(tensor).values()
-        if part.dtype.name in CODED
-    ]
-    return parts, *coding.choose_tables(parts)
+def coded_parts(tensors: Sequence[QuantizedTensor]) -> tuple[list[np.ndarray], list[Layout]]:
+    """Return the parts of 8 bits of all tensors, and how they are laid out."""
+    parts, layouts = [], []
+    for tensor in tensors:
+        for key, part in _in_order(tensor).items():
+            if part.dtype.name in CODED:
+                parts.append(part)
+                layouts.append(_layout(key, part.dtype.name, part.shape, tensor.shape))
+    return parts, layouts
+
+
+def _layout(key: str, dtype: str, shape: Shape, weight: Shape) -> Layout:
+    """Return how a part of a weight is laid out; levels that count from zero go by kernels."""
+    return Layout(dtype, shape, weight[1] if key == "q" and dtype == "int8" and weight[1:] else 0)
 
 
 def _in_order(tensor: QuantizedTensor) -> Mapping[str, np.ndarray]:
@@ -155,11 +159,6 @@ def _columns(model: Model, names: Sequence[str]) -> dict[str, np.ndarray]:
         rows = [model.ranges.get(name, none) for name in values]
         columns["ranges"] = np.array(rows, np.float32)
     return columns
-
-
-def _code_columns(stream: rans.Stream) -> dict[str, np.ndarray]:
-    columns = {"words": stream.words, "states": stream.states, "tables": stream.tables}
-    return {f"codes.{key}": column for key, column in columns.items() if len(stream.tables)}
 
 
 def read(data: bytes | memoryview, where: str) -> Model:
@@ -199,7 +198,7 @@ def _read(data: memoryview, where: str) -> Model:
     ranges = columns.pop("ranges", None)
     model = Model(
         graph=graph,
-        weights=_weights(graph, loaded["weights"], loaded["codes"]["tables"], columns),
+        weights=_weights(graph, loaded["weights"], loaded["codes"], columns),
         card=cards.from_document(loaded["card"], where),
         ranges={} if ranges is None else _ranges(graph, ranges),
     )
@@ -235,7 +234,7 @@ def _read_columns(header: dict[str, Any], data: memoryview, where: str) -> dict[
 
 
 def _weights(
-    graph: Graph, schemes: Any, tables: Any, columns: dict[str, np.ndarray]
+    graph: Graph, schemes: Any, codes: Any, columns: dict[str, np.ndarray]
 ) -> dict[str, QuantizedTensor]:
     """Cut the columns, which are removed, and the coded stream into the weights' parts."""
     names = graph.weight_names
@@ -244,41 +243,31 @@ def _weights(
         part_shapes(scheme, graph.shapes[name], name)
         for name, scheme in zip(names, chosen, strict=True)
     ]
-    lengths = [
-        _count(shape) for parts in wanted for dtype, shape in parts.values() if dtype in CODED
+    layouts = [
+        _layout(key, dtype, shape, graph.shapes[name])
+        for name, parts in zip(names, wanted, strict=True)
+        for key, (dtype, shape) in parts.items()
+        if dtype in CODED
     ]
-    symbols = iter(_decoded(columns, lengths, _numbers(tables)))
+    decoded = iter(coded.decode(columns, codes, layouts))
     used: dict[str, int] = {}
     weights: dict[str, QuantizedTensor] = {}
     for name, scheme, parts in zip(names, chosen, wanted, strict=True):
         made: dict[str, np.ndarray] = {}
         for key, (dtype, shape) in parts.items():
             if dtype in CODED:
-                flat = coding.from_symbols(next(symbols), dtype)
-            else:
-                column = f"{key}.{dtype}"
-                first = used.get(column, 0)
-                flat = columns[column][first : first + _count(shape)]
-                used[column] = first + _count(shape)
-            made[key] = flat.reshape(shape)
+                made[key] = next(decoded)
+                continue
+            column = f"{key}.{dtype}"
+            first = used.get(column, 0)
+            made[key] = columns[column][first : first + _count(shape)].reshape(shape)
+            used[column] = first + _count(shape)
         weights[name] = QuantizedTensor(scheme, graph.shapes[name], made)
     for key, taken in used.items():
         if columns[key].shape != (taken,) or columns[key].dtype.name != key.rpartition(".")[2]:
             raise ModelFormatError(f"column {key}: {columns[key].shape}, the weights take {taken}")
         del columns[key]
     return weights
-
-
-def _decoded(
-    columns: dict[str, np.ndarray], lengths: Sequence[int], used: Sequence[int]
-) -> list[np.ndarray]:
-    if not lengths:
-        return []
-    words, states, tables = (columns.pop(f"codes.{key}") for key in ("words", "states", "tables"))
-    kinds = (words.dtype.name, states.dtype.name, tables.dtype.name)
-    if kinds != ("uint16", "uint32", "uint8") or {words.ndim, states.ndim, tables.ndim} != {1}:
-        raise ModelFormatError(f"coded weights: columns are {kinds}, of one axis each")
-    return rans.decode(rans.Stream(words, states, tables), lengths, used)
 
 
 def _numbers(value: Any) -> list[int]:

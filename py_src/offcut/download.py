@@ -9,7 +9,9 @@ A bundle's models/index.json says what there is:
 
 Parts are asked for with Range and written one after another to `<sha256>.part`; a later call
 starts where the verified bytes end. A server that ignores Range sends the whole file, which is
-verified the same way. The same code runs on CPython and, with the urllib of pyodide_http, in
+verified the same way. Parts after the first carry If-Range with what the first one's answer said
+of the file's version: a server whose file is another by then sends that whole, not a part of it.
+The same code runs on CPython and, with the urllib of pyodide_http, in
 the browser.
 """
 
@@ -100,10 +102,10 @@ def read_index(text: str, where: str) -> Index:
 
 async def fetch_index(address: str) -> Index:
     """Fetch and read the index at `address`. Raises DownloadError."""
-    status, body = await _patiently(address, None)
-    if status != 200:
-        raise DownloadError(f"{address}: the server answers {status}", remedy=RELOAD)
-    return read_index(body.decode("utf-8", "replace"), address)
+    got = await _patiently(_Ask(address))
+    if got.status != 200:
+        raise DownloadError(f"{address}: the server answers {got.status}", remedy=RELOAD)
+    return read_index(got.body.decode("utf-8", "replace"), address)
 
 
 async def fetch_model(
@@ -134,12 +136,13 @@ async def _fill(partial: Path, entry: Entry, address: str, progress: Progress) -
     """Append to `partial` until it holds every part."""
     partial.touch()
     have = _verified_parts(partial, entry)
+    version = ""
     with partial.open("r+b") as sink:
         sink.truncate(have * PART_BYTES)
         sink.seek(0, 2)
         await progress(sink.tell(), entry.bytes)
         while have < len(entry.parts):
-            fresh = await _parts_from(have, entry, address)
+            fresh, version = await _parts_from(have, entry, address, version)
             for part in fresh:
                 sink.write(part)
             sink.flush()
@@ -157,33 +160,62 @@ def _verified_parts(partial: Path, entry: Entry) -> int:
     return count
 
 
-async def _parts_from(have: int, entry: Entry, address: str) -> list[bytes]:
-    """Return at least the part number `have`, verified; asks again for a damaged one."""
+async def _parts_from(
+    have: int, entry: Entry, address: str, version: str
+) -> tuple[list[bytes], str]:
+    """Return at least the part number `have`, verified, and the version it is of.
+
+    Asks again for a damaged one. version: of the parts before, "" when it is not known.
+    """
     begin = have * PART_BYTES
     end = min(begin + PART_BYTES, entry.bytes)
-    wrong = ""
+    asked = _Ask(address, (begin, end), version)
     for _ in range(2):  # a damaged part may have come from a cache: ask once more, past it
-        status, body = await _patiently(address, (begin, end), fresh=bool(wrong))
-        if status == 200:  # Range was ignored: this is the whole file
-            body = body[begin:]
-        elif status != 206:
-            raise DownloadError(f"{entry.file}: the server answers {status}", remedy=RELOAD)
+        got = await _patiently(asked)
+        if got.status not in (200, 206):
+            raise DownloadError(f"{entry.file}: the server answers {got.status}", remedy=RELOAD)
+        body = got.body[begin:] if got.status == 200 else got.body  # 200: this is the whole file
         parts = list(_slices(body)) or [b""]
         right = [_sha256(p) == w for p, w in zip(parts, entry.parts[have:], strict=False)]
         count = right.index(False) if False in right else len(right)
         if count:
-            return parts[:count]
-        wrong = _sha256(parts[0])
-    raise _damaged(f"{entry.file}, part {have + 1}", wrong, entry.parts[have])
+            return parts[:count], got.version
+        asked = _Ask(address, (begin, end), fresh=True)
+    changed = version and got.version not in ("", version)
+    since = ", which the server has changed since part 1" if changed else ""
+    what = f"{entry.file}{since}, part {have + 1}"
+    raise _damaged(what, _sha256(parts[0]), entry.parts[have])
 
 
-async def _patiently(
-    address: str, span: tuple[int, int] | None, *, fresh: bool = False
-) -> tuple[int, bytes]:
-    """Return status and body; a connection that fails is tried again ATTEMPTS times."""
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    address: str
+    span: tuple[int, int] | None = None  # bytes from, and up to but without
+    version: str = ""  # send the span only if the file is of this version, else the whole
+    fresh: bool = False  # past caches
+
+    def headers(self) -> dict[str, str]:
+        found = {"Cache-Control": "no-cache"} if self.fresh else {}
+        if self.span is not None:
+            found["Range"] = f"bytes={self.span[0]}-{self.span[1] - 1}"
+        if self.version:
+            found["If-Range"] = self.version
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Got:
+    status: int
+    body: bytes
+    version: str = ""  # what If-Range takes, "" when the server says nothing that it may
+
+
+async def _patiently(asked: _Ask) -> _Got:
+    """Return the answer; a connection that fails is tried again ATTEMPTS times."""
+    address = asked.address
     for attempt in range(ATTEMPTS):
         try:
-            return _get(address, span, fresh=fresh)
+            return _get(asked)
         except OSError as error:  # urllib.error.URLError is one; so is a timeout
             if attempt + 1 == ATTEMPTS:
                 reason = getattr(error, "reason", None) or error
@@ -193,29 +225,46 @@ async def _patiently(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _get(address: str, span: tuple[int, int] | None, *, fresh: bool) -> tuple[int, bytes]:
+def _get(asked: _Ask) -> _Got:
     """Ask once. Raises OSError when there is no whole answer."""
     # Here, because the page starts without them: it brings its first model itself.
     import http.client
     import urllib.error
     import urllib.request
 
-    headers = {"Cache-Control": "no-cache"} if fresh else {}
-    if span is not None:
-        headers["Range"] = f"bytes={span[0]}-{span[1] - 1}"
-    request = urllib.request.Request(address, headers=headers)
+    request = urllib.request.Request(asked.address, headers=asked.headers())
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             status, body = int(response.status), bytes(response.read())
-            sent = response.headers.get("Content-Range", "")
+            headers = response.headers
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, b""
+            return _Got(error.code, b"")
     except (http.client.HTTPException, JsException) as error:  # cut short; XMLHttpRequest failed
         raise OSError(str(error) or type(error).__name__) from error
-    if status == 206 and span is not None and not sent.startswith(f"bytes {span[0]}-"):
-        raise OSError(f"asked for bytes from {span[0]}, the server sent {sent!r}")
-    return status, body
+    sent = headers.get("Content-Range", "")
+    if status == 206 and asked.span and not sent.startswith(f"bytes {asked.span[0]}-"):
+        raise OSError(f"asked for bytes from {asked.span[0]}, the server sent {sent!r}")
+    return _Got(status, body, _version(headers))
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """Return what an answer says of the file's version, if it is exact enough for If-Range.
+
+    That is a strong ETag, or a date of change at least a second before the answer's own: a file
+    that changes twice within a second keeps its date. Source: RFC 9110, 8.8.2.2 and 13.1.5.
+    """
+    from email.utils import parsedate_to_datetime
+
+    tag = headers.get("ETag", "")
+    if tag.startswith('"'):
+        return tag
+    changed = headers.get("Last-Modified", "")
+    try:
+        age = parsedate_to_datetime(headers.get("Date", "")) - parsedate_to_datetime(changed)
+    except (TypeError, ValueError):
+        return ""
+    return changed if age.total_seconds() >= 1 else ""
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

@@ -43,6 +43,7 @@ BITS = 12
 TOTAL = 1 << BITS
 LOWEST = 1 << 16  # of a state
 MAX_LANES = 1024
+MAX_TABLES = 1024
 MAX_SYMBOLS = 1 << 27  # a table of one symbol costs no bits: bytes alone do not bound the result
 
 
@@ -55,10 +56,11 @@ class Stream:
     tables: np.ndarray
 
 
-# (stream, frequencies (256,) of each table, lengths, used) -> symbols of all parts, uint8 (n,), the
-# lanes' last states, and how many words are left over, or -1 when they end too early
+Counts = np.ndarray | Sequence[int]  # whole numbers
+# (stream, frequencies (256,) of each table, lengths, used) -> symbols of all pieces, uint8 (n,),
+# the lanes' last states, and how many words are left over, or -1 when they end too early
 Decoder = Callable[
-    [Stream, Sequence[np.ndarray], Sequence[int], Sequence[int]],
+    [Stream, Sequence[np.ndarray], Counts, Counts],
     tuple[np.ndarray, np.ndarray, int],
 ]
 
@@ -85,15 +87,14 @@ def frequencies(counts: np.ndarray) -> np.ndarray:
 
 
 def encode(
-    parts: Sequence[np.ndarray], tables: Sequence[np.ndarray], used: Sequence[int]
+    symbols: np.ndarray, lengths: Counts, tables: Sequence[np.ndarray], used: Counts
 ) -> Stream:
-    """Code the symbols of `parts`, uint8 arrays of one axis, one after another.
+    """Code the symbols, uint8 (n,), which are pieces of so many one after another.
 
-    tables: frequencies (256,) each; used: which table codes which part.
+    tables: frequencies (256,) each; used: which table codes which piece.
     """
-    symbols = np.concatenate([np.empty(0, np.uint8), *parts])
     starts = [np.cumsum(table) - table for table in tables]
-    index = _rows(parts, used, 256) + symbols
+    index = _firsts(lengths, used, 256) + symbols
     f = np.concatenate([np.empty(0, np.int64), *tables]).astype(np.uint64)[index]
     start = np.concatenate([np.empty(0, np.int64), *starts]).astype(np.uint64)[index]
     lanes = lanes_for(len(symbols))
@@ -112,24 +113,25 @@ def encode(
     return Stream(words, states.astype(np.uint32), np.frombuffer(written, np.uint8))
 
 
-def decode(stream: Stream, lengths: Sequence[int], used: Sequence[int]) -> list[np.ndarray]:
-    """Return the parts, uint8 (length,) each. Raises ModelFormatError unless all is exact."""
-    total = sum(lengths)
+def decode(stream: Stream, lengths: Counts, used: Counts) -> np.ndarray:
+    """Return all symbols, uint8 (n,). Raises ModelFormatError unless all is exact."""
+    lengths, used = np.asarray(lengths, np.int64), np.asarray(used, np.int64)
+    total = int(lengths.sum())
     if total > MAX_SYMBOLS:
         raise ModelFormatError(f"coded weights: {total} symbols, at most {MAX_SYMBOLS}")
     tables = _read_tables(stream.tables)
-    if any(not 0 <= number < len(tables) for number in used) or len(used) != len(lengths):
-        raise ModelFormatError(f"coded weights: {len(tables)} tables, parts name others")
+    if len(used) != len(lengths) or (used.size and not 0 <= used.min() <= used.max() < len(tables)):
+        raise ModelFormatError(f"coded weights: {len(tables)} tables, pieces name others")
     if len(stream.states) != lanes_for(total):
         raise ModelFormatError(f"coded weights: {len(stream.states)} lanes for {total} symbols")
-    if not lengths:
-        return []
+    if not len(lengths):
+        return np.empty(0, np.uint8)
     symbols, states, rest = _chosen[-1](stream, tables, lengths, used)
     if rest < 0:
         raise ModelFormatError("coded weights: the words end too early")
     if rest or not (states == LOWEST).all():
         raise ModelFormatError("coded weights: damaged, the lanes do not end where they began")
-    return np.split(symbols, np.cumsum(lengths)[:-1])
+    return symbols
 
 
 def use(decoder: Decoder) -> None:
@@ -137,17 +139,13 @@ def use(decoder: Decoder) -> None:
     _chosen[:] = [decoder]
 
 
-def _rows(parts: Sequence[np.ndarray], used: Sequence[int], width: int) -> np.ndarray:
+def _firsts(lengths: Counts, used: Counts, width: int) -> np.ndarray:
     """Return where each symbol's table begins when tables of `width` lie side by side, (n,)."""
-    return _firsts([len(part) for part in parts], used, width)
-
-
-def _firsts(lengths: Sequence[int], used: Sequence[int], width: int) -> np.ndarray:
-    return np.repeat(np.asarray(used, np.uint32) * np.uint32(width), lengths)
+    return np.repeat(np.asarray(used, np.uint32) * np.uint32(width), np.asarray(lengths, np.intp))
 
 
 def in_rows(
-    stream: Stream, tables: Sequence[np.ndarray], lengths: Sequence[int], used: Sequence[int]
+    stream: Stream, tables: Sequence[np.ndarray], lengths: Counts, used: Counts
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Decode in numpy, a row of lanes at a time."""
     f = np.concatenate([np.repeat(t, t) for t in tables]).astype(np.uint32)
@@ -203,6 +201,8 @@ def _read_tables(data: np.ndarray) -> list[np.ndarray]:
             if int(table.sum()) != TOTAL:
                 raise ModelFormatError(f"coded weights: a table adds up to {int(table.sum())}")
             tables.append(table)
+            if len(tables) > MAX_TABLES:
+                raise ModelFormatError(f"coded weights: more than {MAX_TABLES} tables")
     except IndexError as error:
         raise ModelFormatError("coded weights: the tables are cut or name no symbol") from error
     return tables

@@ -7,7 +7,11 @@
     models/index.json, models/*.safetensors
     LICENSE, THIRD_PARTY.md, sbom.cdx.json
     sw.js                           the service worker with the rows of all the rest; see offline.py
-    manifest.json                   {"version", "files": {path: {"sha256", "bytes"}}} of the rest
+    manifest.json                   {"version", "build", "files": {path: {"sha256", "bytes"}}}, of
+                                    all the rest
+
+index.html says which build it is of, so that a page whose server was given another one meanwhile
+does not use that one's files. "build" is the hash of the rows before that, without sw.js.
 
 Paths are relative everywhere, so the folder works below any address. The same inputs give the
 same bytes in any folder, time zone and umask.
@@ -39,7 +43,7 @@ from offcut_build.stamp import files_below, sha256
 from offcut_build.start import modules
 from offcut_build.tree import Tree
 
-__all__ = ["build", "collect", "make", "manifest", "stands"]
+__all__ = ["build", "collect", "finished", "make", "stands"]
 
 MANIFEST = "manifest.json"
 
@@ -63,13 +67,10 @@ def build(tree: Tree, found: dict[str, Path], start: modules.Start) -> Path:
         say("dist/ is up to date")
         return tree.dist
     files = collect(tree, found, start)
-    version = tree.project().version
     files[preload.PAGE] = preload.with_preloads(files)
     if preload.WORKER in files:
         files[preload.WORKER] = preload.bundled(files, preload.WORKER)
-    if offline.SCRIPT in files:
-        files[offline.SCRIPT] = offline.script(files, _rows(files), version)
-    files[MANIFEST] = manifest(files, version)
+    files = finished(files, tree.project().version)
     _replace(tree, files)
     stamp.write(tree, "dist", {"key": key})
     say(f"dist/ built: {len(files)} files, {megabytes(sum(map(len, files.values())))}")
@@ -127,9 +128,20 @@ def _merge(origins: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
     return files
 
 
-def manifest(files: dict[str, bytes], version: str) -> bytes:
-    """Return manifest.json for path -> bytes."""
-    return json.dumps({"version": version, "files": _rows(files)}, indent=1).encode() + b"\n"
+def finished(sources: dict[str, bytes], version: str) -> dict[str, bytes]:
+    """Return path -> bytes of all files, those that name the rest included.
+
+    sources: path -> bytes, with sw.js as it is in app/.
+    """
+    page = sources[preload.PAGE]
+    rest = {name: data for name, data in sources.items() if name not in (offline.SCRIPT, MANIFEST)}
+    plain = rest | {preload.PAGE: preload.with_build(page, "")}
+    build = sha256(json.dumps(_rows(plain)).encode())
+    files = rest | {preload.PAGE: preload.with_build(page, build)}
+    if offline.SCRIPT in sources:
+        files[offline.SCRIPT] = offline.script(sources | files, _rows(files), version, build)
+    table = {"version": version, "build": build, "files": _rows(files)}
+    return files | {MANIFEST: json.dumps(table, indent=1).encode() + b"\n"}
 
 
 def _rows(files: dict[str, bytes]) -> dict[str, dict[str, Any]]:

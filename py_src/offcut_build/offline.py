@@ -3,8 +3,8 @@
 app/sw.js is a module, for the type checker's sake. Older browsers start only classic scripts, and a
 single file is compared whole when browsers look for updates. Hence the build puts together
 
-    const bundle = {VERSION, HEADERS, FILES};   the rows of manifest.json
-    app/store.js, app/sw.js                     without `import` and `export`
+    const bundle = {VERSION, BUILD, HEADERS, FILES};   what manifest.json says
+    app/store.js, app/sw.js                            without `import` and `export`
 
 Any change to a file of dist/ changes sw.js, which is how browsers notice a newer version.
 """
@@ -23,10 +23,11 @@ MODULES = ("store.js", SCRIPT)
 OF_THE_HOST = {"Cache-Control"}  # what the service worker gives out is never cached by others
 
 
-def script(files: Mapping[str, bytes], rows: Mapping[str, Any], version: str) -> bytes:
+def script(files: Mapping[str, bytes], rows: Mapping[str, Any], version: str, build: str) -> bytes:
     """Return dist/sw.js for dist/'s `files`; rows: those of manifest.json, by path."""
     bundle = {
         "VERSION": version,
+        "BUILD": build,
         "HEADERS": headers(files.get("_headers", b"").decode()),
         "FILES": {name: row for name, row in rows.items() if name != SCRIPT},
     }

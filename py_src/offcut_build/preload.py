@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from offcut_build.errors import BuildError
 
-__all__ = ["PAGE", "WORKER", "bundled", "imports", "with_preloads"]
+__all__ = ["PAGE", "WORKER", "bundled", "imports", "with_build", "with_preloads"]
 
 PAGE, WORKER = "index.html", "worker.js"
 ENTRIES = ("first_worker.js", "main.js")  # in the order in which they are started
@@ -21,6 +21,7 @@ IMPORT = re.compile(r"""^(?:import|export) [^;]*?["'](\./[^"']+)["'];""", re.M)
 NAMES = re.compile(r"""^import (?:\* as (\w+)|(\{[^}]*\})) from ["'](\./[^"']+)["'];\n""", re.M)
 EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.M)
 OTHER = re.compile(r"^(?:import|export)\b(?! *\().*", re.M)
+ROOT = re.compile(r"<html\b(?: data-build=\"[^\"]*\")?")
 SCRIPT = re.compile(r'^( *)<script type="module"', re.M)
 
 
@@ -45,6 +46,11 @@ def with_preloads(files: Mapping[str, bytes]) -> bytes:
     names = dict.fromkeys(name for entry in entries for name in imports(files, entry))
     links = "".join(f'  <link rel="modulepreload" href="{name}">\n' for name in names)
     return SCRIPT.sub(lambda match: links + match[0], page, count=1).encode()
+
+
+def with_build(page: bytes, build: str) -> bytes:
+    """Return the page with `build`, which app/bridge.js tells the worker."""
+    return ROOT.sub(f'<html data-build="{build}"', page.decode(), count=1).encode()
 
 
 def bundled(files: Mapping[str, bytes], entry: str) -> bytes:

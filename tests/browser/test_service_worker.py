@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from offcut_build import dist as building
-from offcut_build import offline
 from tests.browser.app import BOOT_SECONDS, App
 from tests.faulty_site import Answer, Fault, Site, flipped, missing, web_page
 from tests.record import record
@@ -62,12 +60,27 @@ def newer(dist: Path, folder: Path) -> Path:
     data["index.html"] = data["index.html"].replace(b"<h1>", b"<h1 data-build='newer'>")
     app = Path(__file__).resolve().parents[2] / "app"
     data["sw.js"] = (app / "sw.js").read_bytes()
-    rows = json.loads(building.manifest(data, "0"))["files"]
-    data["sw.js"] = offline.script(data, rows, "9.9.9")
-    data["manifest.json"] = building.manifest(data, "9.9.9")
-    for name, content in data.items():
+    for name, content in building.finished(data, "9.9.9").items():
         (folder / name).write_bytes(content)
     return folder
+
+
+def test_L11_page_from_before_an_update_of_its_server_does_not_take_the_newer_files(
+    fresh: App, faulty: Site, dist: Path, tmp_path: Path
+) -> None:
+    folder = newer(dist, tmp_path / "newer")
+
+    def update_the_server(_: Answer) -> None:
+        faulty.folder = folder  # once the page itself was given out, before any service worker is
+
+    faulty.faults["index.html"] = faulty.faults[""] = update_the_server
+
+    fresh.page.goto(faulty.url)
+    fresh.wait("error", "ready", seconds=BOOT_SECONDS)
+
+    assert "was given another version of Offcut after this page was loaded" in fresh.error
+    faulty.faults.clear()
+    visit(fresh, faulty)  # the remedy is to reload the page
 
 
 @pytest.mark.parametrize("how", ["flip", "cut", "swap", "evict"])

@@ -62,6 +62,13 @@ def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
     return with_header(data, header)
 
 
+def codes(**changes: list[int]) -> str:
+    """Return the document about tables of the tiny model, with changes."""
+    header = header_of(container.write(tiny()))
+    document: dict[str, Any] = json.loads(header["__metadata__"]["codes"])
+    return json.dumps(document | changes)
+
+
 def changed_graph(change: Callable[[dict[str, Any]], object]) -> bytes:
     def apply(header: dict[str, Any]) -> None:
         graph = json.loads(header["__metadata__"]["graph"])
@@ -173,9 +180,12 @@ def test_any_flipped_byte_ends_in_a_model_or_a_named_error(at: int, flip: int) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(codes='{"tables":[5]}'), "parts name others"),
-        (lambda m: m.update(codes='{"tables":[]}'), "parts name others"),
-        (lambda m: m.update(codes='{"tables":[-1]}'), "whole numbers"),
+        (lambda m: m.update(codes=codes(kernels=[9] * 99)), "pieces name others"),
+        (lambda m: m.update(codes=codes(kernels=[])), "malformed"),
+        (lambda m: m.update(codes=codes(kernels=[-1])), "whole numbers"),
+        (lambda m: m.update(codes=codes(parts=[0])), "tables of 1 parts"),
+        (lambda m: m.update(codes=codes(spreads=[0])), "pieces name others"),
+        (lambda m: m.update(codes='{"kernels":[0]}'), "malformed"),
         (lambda m: m.update(weights='{"schemes":["int2"],"used":[0,0]}'), "known are"),
         (lambda m: m.update(weights='{"schemes":["float32"],"used":[0]}'), "malformed"),
         (lambda m: m.update(weights='{"schemes":["float32"],"used":[0,1]}'), "malformed"),

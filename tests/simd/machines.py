@@ -114,6 +114,10 @@ class WasmLibrary:
         flat = self._bytes[self._base + offset :][: out.nbytes]
         out[...] = flat.view(out.dtype).reshape(out.shape)
 
+    def clear(self, offset: int, size: int) -> None:
+        """Zero bytes of the memory."""
+        self._bytes[self._base + offset :][:size] = 0
+
     def run(self, begin: int, end: int) -> None:
         """Run ops [begin, end) on the active threads."""
         self._exports["announce"](self._store, self._base, begin, end)
@@ -146,11 +150,15 @@ def run(
     threads: int = 1,
     quantize: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Compile the model, run it twice and return its outputs, which must be the same."""
+    """Compile the model, run it twice and return its outputs, which must be the same.
+
+    In between the first run's leftovers are overwritten.
+    """
     assembly = assemble(lower(model, LOWERING, quantize=quantize))
     program = SimdProgram(model, assembly, machine(assembly.size(threads), threads))
     try:
         first = asyncio.run(program.run(inputs, no_checkpoint))
+        program.forget()
         second = asyncio.run(program.run(inputs, no_checkpoint))
     finally:
         program.close()

@@ -17,6 +17,7 @@ from tests.simd.machines import Machine, run
 from tests.simd.networks import evaluate, network, one_node
 
 SEEDS = range(10)
+KINDS = ["conv_float", "conv_float_winograd", "conv_float_windows", "spread_float"]
 # Float sums in another order than numpy's; Winograd's transforms lose some bits more.
 TOLERANCE = 1e-5
 
@@ -72,6 +73,8 @@ def random_conv(seed: int, kind: str) -> tuple[Model, Arrays]:
         o = groups * pick(1, 3)
         if seed % 3 == 0:
             groups, o = 1, pick(1, 4)
+    if kind == "spread_float":
+        kernel, strides, o = (pick(2, 6), pick(2, 6)), (1, 1), pick(1, 4)
     pads = tuple(pick(0, 3) for _ in range(4))
     spread = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
     h, w = (pick(max(size, 12), 70) for size in spread)
@@ -81,6 +84,8 @@ def random_conv(seed: int, kind: str) -> tuple[Model, Arrays]:
     weights = {"w": array(rng, o, c // groups, *kernel) * scale, "b": array(rng, o)}
     attributes = {"strides": strides, "pads": pads, "dilations": dilations, "group": groups}
     activation = str(rng.choice(["", "Relu", "Relu6", "HardSwish", "Sigmoid"]))
+    if kind == "spread_float":
+        activation = ""
     nodes = [Node("Conv", ("x", "w", "b"), ("y",), attributes | {"activation": activation})]
     x = array(rng, 1, c, h, w)
     if seed % 4 == 1:
@@ -92,7 +97,7 @@ def random_conv(seed: int, kind: str) -> tuple[Model, Arrays]:
     return network(nodes, {"x": x}, weights, ["y"]), {"x": x}
 
 
-@pytest.mark.parametrize("kind", ["conv_float", "conv_float_winograd", "conv_float_windows"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_convolutions_agree_with_the_definition(native: Machine, seed: int, kind: str) -> None:
     check(native, *random_conv(seed, kind), kind)
@@ -112,7 +117,7 @@ def test_steps_inside_of_wide_rows_read_them_where_they_are(
     check(native, network([node], {"x": x}, weights, ["y"]), {"x": x}, "conv_float_windows")
 
 
-@pytest.mark.parametrize("kind", ["conv_float", "conv_float_winograd", "conv_float_windows"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_convolutions_give_the_same_bits_everywhere(
     native: Machine, wasm: Machine, kind: str
 ) -> None:

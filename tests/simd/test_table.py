@@ -40,5 +40,5 @@ def test_kernels_are_numbered_as_in_the_interpreter() -> None:
 def test_an_op_is_as_long_as_the_library_says() -> None:
     library = NativeLibrary(compile_native.library(), 1024, 1)
     assert library._functions.op_size() == OP_BYTES
-    assert len(pack_op("affine_u8", 1, 1, {})) == OP_BYTES
+    assert len(pack_op("affine_u8", 1, {})) == OP_BYTES
     library.close()

@@ -71,3 +71,17 @@ def test_many_planes_are_done_in_several_jobs(
     where, weights = kernel(3, 50, 20, seed=3)
     wanted = resample.in_numpy(picture, where, weights, True)
     assert np.array_equal(bench.filter(picture, where, weights, True), wanted)
+
+
+def test_P7_what_a_job_left_is_zeroed(bench: Workbench) -> None:
+    picture = np.random.default_rng(4).normal(size=(1, 50, 40)).astype(np.float32)
+    where, weights = kernel(3, 50, 20, seed=3)
+    wanted = bench.filter(picture, where, weights, False)
+    left = np.empty(bench._size, np.uint8)
+    assert bench._library
+
+    bench.forget()
+    bench._library.read(0, left)
+
+    assert not left.any()
+    assert np.array_equal(bench.filter(picture, where, weights, False), wanted)

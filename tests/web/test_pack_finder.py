@@ -8,6 +8,7 @@ import marshal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -68,12 +69,16 @@ def test_without_a_pack_nothing_changes(pack: Path) -> None:
     assert sys.meta_path == before
 
 
-def test_a_pack_that_is_forgotten_is_not_read_again(pack: Path) -> None:
+def test_a_lazy_module_runs_at_the_first_look_and_not_when_it_is_imported_again(
+    pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack_finder, "LAZY", {"packed_net.layer"})
     pack_finder.install()
 
-    pack_finder.forget()
+    package = importlib.import_module("packed_net")
+    layer = importlib.import_module("packed_net.layer")
 
-    assert PackFinder not in sys.meta_path
-    assert not PackFinder.members
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("packed_net")
+    assert type(layer) is pack_finder.Waiting
+    assert package.layer is layer
+    assert layer.width == 7
+    assert type(layer) is ModuleType

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from offcut import coding
-from offcut.container import Model
+from offcut import coded
+from offcut.container import Model, coded_parts
 from offcut.convert import forward
 from offcut.convert.draft import Draft
 from offcut.graph import Graph
@@ -105,19 +105,18 @@ def _again(
 
 def _coded_bytes(model: Model) -> dict[str, float]:
     """Return each weight's bytes: what its parts cost in the coded stream, or as they are."""
-    names, parts = [], []
-    sizes = dict.fromkeys(model.weights, 0.0)
-    for name in model.graph.weight_names:
+    names = model.graph.weight_names
+    sizes = {name: 0.0 for name in model.weights}
+    owners = []
+    for name in names:
         for part in model.weights[name].parts.values():
             if part.itemsize == 1:
-                names.append(name)
-                parts.append(coding.symbols(part))
+                owners.append(name)
             else:
                 sizes[name] += part.nbytes
-    tables, used = coding.choose_tables(parts)
-    for name, part, number in zip(names, parts, used, strict=True):
-        counts = np.bincount(part, minlength=256)
-        sizes[name] += coding.coded_bits(counts, tables[number]) / 8 / (1 << coding.FRACTION)
+    coded_sizes = coded.sizes(*coded_parts([model.weights[name] for name in names]))
+    for name, size in zip(owners, coded_sizes, strict=True):
+        sizes[name] += size
     return sizes
 
 

@@ -224,6 +224,14 @@ async def remove(service: Service, params: Mapping[str, Any], report: Report) ->
     )
 
 
+@method
+async def forget(service: Service, params: Mapping[str, Any], report: Report) -> Any:
+    """Overwrite what photos have left in memory."""
+    from offcut.web import leftovers
+
+    leftovers.overwrite(service.session)
+
+
 def _level(entry: Entry) -> dict[str, Any]:
     quality = dict(entry.quality) or None
     return {"name": entry.name, "bytes": entry.bytes, "card": entry.card, "quality": quality}

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import ModuleSpec, SourcelessFileLoader
-from importlib.util import LazyLoader
+from types import ModuleType
 
 __all__ = ["PackFinder", "forget", "install"]
 
@@ -44,13 +44,18 @@ class PackFinder(SourcelessFileLoader):
         origin = f"{LIBRARY}/{found[0]}"
         folder, _, last = origin.rpartition("/")
         package = last == f"__init__{ENDING}"
-        own = cls(name, origin)
-        loader = LazyLoader(own) if name in LAZY else own
-        spec = ModuleSpec(name, loader, origin=origin, is_package=package)
+        spec = ModuleSpec(name, cls(name, origin), origin=origin, is_package=package)
         spec.has_location = True
         if package and spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(folder)
         return spec
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, or let it wait."""
+        if self.name in LAZY:
+            module.__class__ = Waiting
+        else:
+            super().exec_module(module)
 
     def get_data(self, path: str) -> bytes:
         """Return the bytes of the module, or of another file."""
@@ -58,6 +63,19 @@ class PackFinder(SourcelessFileLoader):
         if found is None or path != self.path:
             return super().get_data(path)
         return os.pread(self.file, found[2], found[1])
+
+
+class Waiting(ModuleType):
+    """A module that runs at the first look at one of its names; importing it again is none."""
+
+    def __getattribute__(self, name: str) -> object:
+        """Return the module's `name`, which is there once it has run."""
+        spec = super().__getattribute__("__spec__")
+        if name == "__spec__":  # which every import asks for
+            return spec
+        self.__class__ = ModuleType  # type: ignore[assignment]  # so that this happens once
+        SourcelessFileLoader.exec_module(spec.loader, self)
+        return getattr(self, name)
 
 
 def install() -> None:

@@ -43,7 +43,8 @@ to machine and from minute to minute: quote ratios.
 FOOT = """## How to read it
 
 - `forward/...`: U2-Netp at 320x320 on zeros, each contender in a page of its own. A page's first
-  pass is not counted; `first` is it. The peer's int8 is the faster of QDQ and QOperator.
+  pass is not counted; `first` is it. The peer's int8 is the faster of QDQ and QOperator. Before
+  each pass is a rest of a quarter of a second, until other pages' threads spin no more.
 - `profile/...`: the ops of a pass one by one, by kernel, each from Python.
 - `native/...`: the same on CPython with as many threads; onnxruntime's stop spinning between runs.
 - `ready/...`: from the navigation's begin, in a window that has drawn itself, to

@@ -39,6 +39,7 @@ IMPORTS = (
     "offcut.web.pack_finder",
     "offcut.web.missing",
     "offcut.web.handlers",
+    "offcut.web.leftovers",
     "offcut.web.removal",
     "offcut.backends.simd",  # imported when a model is opened
     "offcut.backends.reference",  # where there are no kernels

@@ -53,8 +53,8 @@ def pack() -> None:
 
 
 def origin(module: object) -> str:
-    """Return the file of a module that has run; a lazy one waits for a first look at it."""
-    if type(module).__name__ == "_LazyModule":
+    """Return the file of a module that has run."""
+    if type(module).__name__ == pack_finder.Waiting.__name__:
         return ""
     spec = getattr(module, "__spec__", None)
     return getattr(spec, "origin", None) or ""

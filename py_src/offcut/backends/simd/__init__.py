@@ -13,7 +13,7 @@ import sys
 from offcut.backends.simd.assemble import Assembly, assemble
 from offcut.backends.simd.lower import Lower, lower
 from offcut.backends.simd.lower_conv import lower_conv
-from offcut.backends.simd.lower_conv_float import lower_conv_transpose, lower_gemm
+from offcut.backends.simd.lower_conv_float import lower_gemm
 from offcut.backends.simd.lower_elementwise import (
     lower_add,
     lower_combine,
@@ -29,6 +29,7 @@ from offcut.backends.simd.lower_movement import (
 from offcut.backends.simd.lower_pool import lower_pool
 from offcut.backends.simd.lower_reduce import lower_instance_normalization, lower_reduce
 from offcut.backends.simd.lower_resize import lower_resize
+from offcut.backends.simd.lower_spread import lower_conv_transpose
 from offcut.backends.simd.program import Library, SimdProgram
 from offcut.container import Model
 from offcut.errors import BackendError

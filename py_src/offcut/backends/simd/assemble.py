@@ -34,7 +34,6 @@ __all__ = ["Assembly", "Batch", "Run", "Transfer", "assemble"]
 
 Piece = tuple[int, np.ndarray | bytes]  # offset, what to write there
 STRETCH_MACS = 1 << 30  # a checkpoint comes at least this often: some ten milliseconds
-CHUNKS = 256  # an op's pieces are taken in about so many shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Assembly:
                 made, size = self._staged(pack, 0)
             resolved = {key: self._place(value, made) for key, value in pack.args.items()}
             resolved["source"] = made["source"][0]
-            ops += pack_op(pack.kernel, pack.units, 1, resolved)
+            ops += pack_op(pack.kernel, pack.units, resolved)
             pieces += made.values()
             at += size
         if ops:
@@ -239,7 +238,7 @@ def _op(step: Instruction, constants: _Constants, regions: list[int]) -> bytes:
             args[key] = regions[value.number] + value.at
         else:
             args[key] = value
-    return pack_op(step.kernel, step.units, max(1, step.units // CHUNKS), args)
+    return pack_op(step.kernel, step.units, args)
 
 
 def _run_steps(steps: list[Step], addresses: list[int]) -> Iterator[Run | Transfer | Host]:

@@ -23,7 +23,7 @@ from pyodide.ffi import JsException, create_once_callable, to_js
 from offcut.backends.simd.workbench import Workbench
 from offcut.errors import BackendError
 
-__all__ = ["JsLibrary", "configure", "most_threads", "obstacle", "open_library"]
+__all__ = ["JsLibrary", "configure", "forget", "most_threads", "obstacle", "open_library"]
 
 PAGE = 1 << 16
 STACK = 1 << 16  # bytes of stack for each helper
@@ -34,8 +34,15 @@ CONFIGURED: dict[str, Any] = {}  # what `configure` was given: one page, one set
 
 def configure(single: Any, threads: Any = None, start_thread: Any = None) -> None:
     """Take the compiled modules, as the module's docstring says."""
-    CONFIGURED.update(single=single, threads=threads, start_thread=start_thread)
-    Workbench(lambda size: JsLibrary(single, size, threads=1)).install()
+    bench = Workbench(lambda size: JsLibrary(single, size, threads=1))
+    CONFIGURED.update(single=single, threads=threads, start_thread=start_thread, bench=bench)
+    bench.install()
+
+
+def forget() -> None:
+    """Zero what the kernels' work on pictures has left; programs have a memory of their own."""
+    if CONFIGURED:
+        CONFIGURED["bench"].forget()
 
 
 def obstacle() -> str:
@@ -96,6 +103,11 @@ class JsLibrary:
         begin = self._base + offset
         flat = out.reshape(-1).view(np.uint8)
         self._bytes.subarray(begin, begin + flat.size).assign_to(flat)
+
+    def clear(self, offset: int, size: int) -> None:
+        """Zero bytes of the memory."""
+        begin = self._base + offset
+        self._bytes.fill(0, begin, begin + size)
 
     def run(self, begin: int, end: int) -> None:
         """Run ops [begin, end) on the active threads. Raises BackendError when the kernels trap."""

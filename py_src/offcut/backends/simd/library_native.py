@@ -61,6 +61,10 @@ class NativeLibrary:
         """Copy bytes of the memory into `out`, which is contiguous."""
         out[...] = self._memory[offset : offset + out.nbytes].view(out.dtype).reshape(out.shape)
 
+    def clear(self, offset: int, size: int) -> None:
+        """Zero bytes of the memory."""
+        self._memory[offset : offset + size] = 0
+
     def run(self, begin: int, end: int) -> None:
         """Run ops [begin, end) on the active threads."""
         self._functions.announce(self._base, ctypes.c_uint32(begin), ctypes.c_uint32(end))

@@ -9,8 +9,9 @@ from offcut.graph import Node
 
 __all__ = ["emit_add", "emit_affine", "emit_limits", "emit_normalization"]
 
-
-SCALING_BYTES = CELL * 8 + 8  # a plane's in kernels/affine.c
+# As in kernels/affine.c:
+BAND = 4  # rows in a piece of work
+SCALING_BYTES = CELL * 8 + 8  # of a plane
 
 
 def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float) -> None:
@@ -96,7 +97,7 @@ def _emit(
         "pitch_out": grid.pitch,
         "border": steps.zero,
     }
-    units = grid.height if kernel == "affine_u8" else len(source.planes)
+    units = -(-grid.height // BAND) if kernel == "affine_u8" else len(source.planes)
     scratch = len(source.planes) * SCALING_BYTES
     lw.emit(kernel, units, args, (source, out, *others), scratch=scratch, name=node.name)
     lw.u8[node.name] = out

@@ -19,6 +19,7 @@ from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS, emit_float
 from offcut.backends.simd.lower_depthwise import emit_depthwise, suits_depthwise
+from offcut.backends.simd.lower_spread import emit_narrow, suits_narrow
 from offcut.backends.simd.packing import (
     FINE_CHANNELS,
     FINE_LIMIT,
@@ -80,6 +81,8 @@ def lower_conv(lw: Lowering, node: Node) -> str:
     in_range = lw.range_of(node.inputs[0])
     if steps and in_range and shape.groups == 1 and shape.per_group <= FINE_CHANNELS:
         _emit_stem(lw, node, shape, Target(node.name, activation), floats, steps)
+    elif suits_narrow(lw, node, shape, activation):
+        emit_narrow(lw, node, shape, floats)
     else:
         emit_float(lw, node, shape, floats, activation)
     return ""
@@ -222,7 +225,7 @@ def _emit_stem(
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
     pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
-    fine = _quantized_finely(lw, source, in_scale)
+    fine = _quantized_finely(lw, source, in_scale, whole=not shape.same_3x3)
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
     args |= {"in": Table(fine.blocks), "fine": 1}
     if shape.same_3x3:
@@ -238,8 +241,8 @@ def _emit_stem(
     lw.u8[target.name] = out
 
 
-def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
-    """Emit the conversion of a float image to a block of coarse and fine channels."""
+def _quantized_finely(lw: Lowering, source: Value, in_scale: float, *, whole: bool) -> Value:
+    """Emit the conversion of a float image to a block of `whole` channels, or coarse and fine."""
     made = lw.draft.u8_value(2 * FINE_CHANNELS, source.grid, Quantization(in_scale, 128))
     args: dict[str, Argument] = {
         "in": Table(source.places),
@@ -250,6 +253,7 @@ def _quantized_finely(lw: Lowering, source: Value, in_scale: float) -> Value:
         "w": source.grid.width,
         "pitch": source.grid.pitch,
         "parameters": np.full((source.channels, 2), 1.0 / in_scale, "<f4").tobytes(),
+        "whole": whole,
     }
     lw.emit("quantize_finely", source.grid.height, args, (source, made), name="quantize_finely")
     return made

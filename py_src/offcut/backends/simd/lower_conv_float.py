@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from offcut.backends.simd.attributes import integer, pads, pair, text
+from offcut.backends.simd.attributes import integer, text
 from offcut.backends.simd.conv_shape import Shape, bias_of, geometry, windows_scratch
 from offcut.backends.simd.draft import Argument, Pack, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.values import Grid, Value
 from offcut.graph import Node
 
-__all__ = ["ACTIVATIONS", "emit_float", "lower_conv_transpose", "lower_gemm"]
+__all__ = ["ACTIVATIONS", "TILE", "emit_float", "emit_product", "lower_gemm"]
 
 ACTIVATIONS = {"": 0, "Relu": 1, "Relu6": 2, "HardSwish": 3, "Sigmoid": 4}  # kernels/activation.h
 TILE = 4  # output channels that a product of floats takes at a time (float.h)
@@ -44,7 +44,7 @@ def emit_float(lw: Lowering, node: Node, shape: Shape, source: Value, activation
         lw.done.add(name)
     args["activation"] = ACTIVATIONS[activation]
     out = lw.draft.float_value(shape.o, shape.grid)
-    _emit(lw, shape, weights.decode, bias, args, (*values, out), name)
+    emit_product(lw, shape, weights.decode, bias, args, (*values, out), name)
     lw.floats[name] = out
 
 
@@ -60,7 +60,7 @@ def _residual(lw: Lowering, node: Node, add: Node) -> Value | None:
     return lw.floats.get(other) if lw.range_of(add.name) is None else None
 
 
-def _emit(
+def emit_product(
     lw: Lowering,
     shape: Shape,
     weights: Weights,
@@ -181,7 +181,7 @@ def lower_gemm(lw: Lowering, node: Node) -> str:
     shape = Shape(
         matrix.shape[1], len(matrix), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1, out.grid, out.grid
     )
-    _emit(lw, shape, lambda: matrix.T * alpha, bias[:, None], {}, (source, out), node.name)
+    emit_product(lw, shape, lambda: matrix.T * alpha, bias[:, None], {}, (source, out), node.name)
     lw.floats[node.name] = out
     return ""
 
@@ -190,52 +190,3 @@ def _number(node: Node, name: str) -> np.float32:
     value = node.attributes.get(name, 1.0)
     assert isinstance(value, int | float), (node.name, name)
     return np.float32(value)
-
-
-def lower_conv_transpose(lw: Lowering, node: Node) -> str:
-    """Emit a ConvTranspose: a 1x1 convolution makes all products, spread_float adds them up."""
-    grid_in, grid = lw.grid(node.inputs[0]), lw.grid(node.name)
-    weights = lw.model.weights.get(node.inputs[1])
-    if grid_in is None or grid is None or weights is None:
-        return "ConvTranspose needs batch 1 and constant weights"
-    source = lw.as_floats(node.inputs[0])
-    if source is None:
-        return f"{node.inputs[0]} cannot be stored as floats"
-    c, per_group, kh, kw = lw.graph.shapes[node.inputs[1]]
-    groups = integer(node, "group", 1)
-    o = per_group * groups
-
-    def rows() -> np.ndarray:
-        grouped = weights.decode().reshape(groups, c // groups, per_group * kh * kw)
-        return grouped.swapaxes(1, 2)  # (groups, outputs of a group * kh * kw, c / groups)
-
-    products = lw.draft.float_value(o * kh * kw, grid_in)
-    no_pads = (0, 0, 0, 0)
-    sizes = (o * kh * kw, c // groups, (1, 1), (1, 1), no_pads, (1, 1), groups)
-    zeros = np.zeros((o * kh * kw, 1), np.float32)
-    _emit(lw, Shape(*sizes, grid_in, grid_in), rows, zeros, {}, (source, products), node.name)
-    bias = np.zeros(o, np.float32)
-    if len(node.inputs) > 2 and node.inputs[2]:
-        bias = lw.model.weights[node.inputs[2]].decode()
-    top, left, *_ = pads(node)
-    (stride_h, stride_w), (dilation_h, dilation_w) = pair(node, "strides"), pair(node, "dilations")
-    args: dict[str, Argument] = {
-        "kernel_h": kh,
-        "kernel_w": kw,
-        "stride_h": stride_h,
-        "stride_w": stride_w,
-        "dilation_h": dilation_h,
-        "dilation_w": dilation_w,
-        "pad_top": top,
-        "pad_left": left,
-        "h_in": grid_in.height,
-        "w_in": grid_in.width,
-        "h_out": grid.height,
-        "w_out": grid.width,
-        "bias": np.ascontiguousarray(bias, "<f4").tobytes(),
-    }
-    out = lw.draft.float_value(o, grid)
-    args |= {"in": Table(products.places), "out": Table(out.places)}
-    lw.emit("spread_float", o * grid.height, args, (products, out), name=node.name)
-    lw.floats[node.name] = out
-    return ""

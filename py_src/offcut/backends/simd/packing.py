@@ -158,11 +158,18 @@ def _dense(source: Callable[[], np.ndarray], shape: Shape) -> Callable[[], np.nd
 
 
 def pack_fine(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
-    """Pack for conv_direct after quantize_finely: [taps][4], an even number of taps."""
+    """Pack for conv_direct after quantize_finely: [taps][4], an even number of taps.
+
+    Three channels leave room for the last one of an odd number of taps (kernels/conv_direct.c).
+    """
     channels = np.arange(FINE_CHANNELS)
     index = channels * shape.taps + np.arange(shape.taps)[:, None]  # (taps, 4)
     index[:, shape.per_group :] = -1
-    lanes = np.pad(index, ((0, shape.taps % 2), (0, 0)), constant_values=-1).reshape(-1)
+    if shape.taps % 2 and shape.taps > 3 and shape.per_group < FINE_CHANNELS:
+        index[:3, 3] = index[-1, :3]
+        index = index[:-1]
+    lanes = np.pad(index, ((0, len(index) % 2), (0, 0)), constant_values=-1).reshape(-1)
     factors = np.array([(in_scale, 0.0)] * len(lanes))
     row = shape.per_group * shape.taps
-    return pack.add(blocks_for(shape.o), lanes, factors, row=row, limit=FINE_LIMIT)
+    args = pack.add(blocks_for(shape.o), lanes, factors, row=row, limit=FINE_LIMIT)
+    return args | {"blocks_in": len(lanes) // BLOCK}

@@ -38,6 +38,10 @@ class Library(Protocol):
         """Run ops [begin, end) on the active threads."""
         ...
 
+    def clear(self, offset: int, size: int) -> None:
+        """Zero bytes of the memory."""
+        ...
+
     def close(self) -> None:
         """Give back memory and threads."""
         ...
@@ -56,6 +60,7 @@ class SimdProgram:
         self.note = library.note
         self.fallbacks: Mapping[str, str] = assembly.draft.fallbacks
         self.bytes = assembly.size(library.threads)
+        self._arena = assembly.offsets["arena"]
         self.ops = [
             (step.kernel, step.name, step.macs)
             for step in assembly.draft.steps
@@ -124,6 +129,11 @@ class SimdProgram:
         made = OPS[node.op](*operands, **node.attributes)
         results = made if isinstance(made, tuple) else (made,)
         arrays.update(zip(node.outputs, results, strict=True))
+
+    def forget(self) -> None:
+        """Zero what the last run has left: the arena, and the scratch behind it."""
+        if self.library is not None:
+            self.library.clear(self._arena, self.bytes - self._arena)
 
     def close(self) -> None:
         """Give back memory and threads; the program cannot run afterwards."""

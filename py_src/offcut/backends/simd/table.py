@@ -1,7 +1,7 @@
 """The op table's layout, the same as in kernels/program.h (a test compares the two).
 
-An op is its kernel's number, its pieces of work, how many pieces a thread takes at a time, a
-counter, and the kernel's arguments: little-endian words, padded to OP_BYTES.
+An op is its kernel's number, its pieces of work, and the kernel's arguments: little-endian words,
+padded to OP_BYTES.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 OP_BYTES = 192
-CONTROL_BYTES = 64
+CONTROL_BYTES = 64 + 64 * 16  # counters and offsets, and a line of the cache for each thread
 THREADS_AT = 16  # where the control block has the number of threads
 
 LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, code as in struct
@@ -34,7 +34,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         count_padding:I h_end:i w_end:i""",
     "resize": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i pitch_in:I pitch_out:I rows:I
         columns:I doubling:I""",
-    "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I",
+    "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I whole:I",
     "affine": """in:I out:I other:I planes:I counts:I factors:I terms:I h:i w:i pitch_in:I
         pitch_out:I scale:f second:f offset:f steps:f zero:f limits:I least:I most:I
         border:I""",
@@ -50,13 +50,14 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         bias_stride:I limit:I winograd:I lane_step:I pair_step:I steps:f zero:f
         weights:I scales:I bias_packed:I""",
     "filter": "in:I out:I taps:I weights:I rows_in:I rows_out:I width:I count:I turned:I",
-    "rans": """parts:I tables:I words:I states:I out:I rest:I parts_in:I words_in:I lanes:I""",
+    "rans": """pieces:I tables:I words:I states:I out:I rest:I pieces_in:I tables_in:I
+        words_in:I lanes:I""",
 }
 FIELDS = {
     layout: [tuple(field.split(":")) for field in text.split()] for layout, text in LAYOUTS.items()
 }
 FORMATS = {
-    layout: struct.Struct("<4I" + "".join(code for _, code in fields))
+    layout: struct.Struct("<2I" + "".join(code for _, code in fields))
     for layout, fields in FIELDS.items()
 }
 
@@ -94,14 +95,13 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}
 
 
-def pack_op(kernel: str, units: int, chunk: int, args: Mapping[str, float]) -> bytes:
+def pack_op(kernel: str, units: int, args: Mapping[str, float]) -> bytes:
     """Return the op's bytes; arguments that are left out are 0."""
     layout = KERNELS[kernel]
     names = FIELDS[layout]
     assert args.keys() <= {name for name, _ in names}, (kernel, args.keys())
     words = [args.get(name, 0) for name, _ in names]
-    head = (NUMBERS[kernel], units, chunk, 0)
-    return FORMATS[layout].pack(*head, *words).ljust(OP_BYTES, b"\0")
+    return FORMATS[layout].pack(NUMBERS[kernel], units, *words).ljust(OP_BYTES, b"\0")
 
 
 def pack_control(*, threads: int, ops: int, scratch: int, scratch_size: int) -> bytes:

@@ -41,28 +41,34 @@ class Workbench:
         rans.use(self.decode)
         resample.use(self.filter)
 
+    def forget(self) -> None:
+        """Zero what the last job has left."""
+        if self._library is not None:
+            self._library.clear(0, self._size)
+
     def decode(
         self,
         stream: rans.Stream,
         tables: Sequence[np.ndarray],
-        lengths: Sequence[int],
-        used: Sequence[int],
+        lengths: rans.Counts,
+        used: rans.Counts,
     ) -> tuple[np.ndarray, np.ndarray, int]:
         """Return what a rans.Decoder does."""
         inputs = {
-            "parts": np.array([lengths, used], "<u4").T,
+            "pieces": np.stack([lengths, used], axis=1).astype("<u4"),
             "tables": np.array(tables, "<u2"),
             "words": stream.words.astype("<u2", copy=False),
         }
         states = stream.states.astype("<u4")
-        symbols, rest = np.empty(sum(lengths), np.uint8), np.empty(1, "<i4")
+        symbols, rest = np.empty(int(np.sum(lengths)), np.uint8), np.empty(1, "<i4")
         counts = {
-            "parts_in": len(lengths),
+            "pieces_in": len(lengths),
+            "tables_in": len(tables),
             "words_in": len(stream.words),
             "lanes": len(stream.states),
         }
-        outputs = {"out": symbols, "rest": rest}
-        self._do("decode_rans", 1, counts, inputs | {"states": states}, outputs, DECODING)
+        outputs, scratch = {"out": symbols, "rest": rest}, len(tables) * DECODING
+        self._do("decode_rans", 1, counts, inputs | {"states": states}, outputs, scratch)
         return symbols, states, int(rest[0])
 
     def filter(
@@ -101,7 +107,7 @@ class Workbench:
             at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
         library = self._with_memory(at + scratch)
         control = pack_control(threads=1, ops=CONTROL_BYTES, scratch=at, scratch_size=scratch)
-        library.write(0, control + pack_op(kernel, units, units, {**numbers, **places}))
+        library.write(0, control + pack_op(kernel, units, {**numbers, **places}))
         for name, array in inputs.items():
             library.write(places[name], np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         library.run(0, 1)

@@ -11,6 +11,7 @@
 #include "plane.h"
 
 enum { FINE = 12, COARSE = 6, WHOLE = 128 };
+enum { BAND = 4 };  // rows; lower_affine.py has the same
 
 typedef struct {
     int16_t pairs[CELL][2];  // factor and second
@@ -47,36 +48,36 @@ static void set_scaling(scaling *s, const float factors[CELL], float second,
     }
 }
 
-// What a block of 8 channels is scaled with.
-typedef struct {
-    i16x8 low, high;
-    i32x4 low_terms, high_terms;
-} factors8;
-
-INLINE factors8 factors_at(const scaling *s, int at) {
-    return (factors8){load_i16x8(s->pairs[at]), load_i16x8(s->pairs[at + 4]),
-                      load_i32x4(s->terms + at), load_i32x4(s->terms + at + 4)};
+// Of four channels: the steps of their pairs.
+INLINE i32x4 scaled(u8x8 both, i16x8 factors, i32x4 terms, const int sums) {
+    i32x4 sum = dot(widen_u8x8(both), factors);
+    if (sums) sum += terms;
+    return sum >> FINE;
 }
 
-INLINE i16x8 scaled(factors8 f, i16x8 a, i16x8 b, const int sums) {
-    i32x4 low = dot(__builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11), f.low);
-    i32x4 high = dot(__builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15), f.high);
-    if (sums) low += f.low_terms, high += f.high_terms;
-    return narrow_i32(low >> FINE, high >> FINE);
-}
-
-// A row of w cells, two blocks at a time: those of a cell, or the first ones of two cells if there
-// are no more than 8 channels. (The last one may be of the border.)
+// A row of w cells of n channels.
 INLINE void scale_cells(const scaling *s, int w, int n, const uint8_t *in, const uint8_t *other,
                         uint8_t *out, const int sums) {
-    int next = n > BLOCK ? BLOCK : CELL;
-    factors8 first = factors_at(s, 0), second = factors_at(s, next % CELL);
-    for (int x = 0; x < w * CELL; x += 2 * next) {
-        i16x8 a = load_u8_as_i16(in + x), c = load_u8_as_i16(in + x + next);
-        i16x8 b = splat_i16(WHOLE), d = b;
-        if (sums) b = load_u8_as_i16(other + x), d = load_u8_as_i16(other + x + next);
-        store_halves(out + x, out + x + next,
-                     narrow_i16(scaled(first, a, b, sums), scaled(second, c, d, sums)));
+    i16x8 factors[4];
+    i32x4 terms[4];
+    u8x16 b = (u8x16){0} + (uint8_t)WHOLE;
+    UNROLL for (int i = 0; i < 4; i++) {
+        factors[i] = load_i16x8(s->pairs[i * 4]);
+        terms[i] = load_i32x4(s->terms + i * 4);
+    }
+    for (int x = 0; x < w * CELL; x += CELL) {
+        u8x16 a = load_u8x16(in + x);
+        if (sums) b = load_u8x16(other + x);
+        u8x16 both = first_pairs(a, b);
+        i16x8 first = narrow_i32(scaled(low_u8(both), factors[0], terms[0], sums),
+                                 scaled(high_u8(both), factors[1], terms[1], sums));
+        i16x8 last = first;
+        if (n > BLOCK) {
+            both = last_pairs(a, b);
+            last = narrow_i32(scaled(low_u8(both), factors[2], terms[2], sums),
+                              scaled(high_u8(both), factors[3], terms[3], sums));
+        }
+        store_u8x16(out + x, narrow_i16(first, last));
     }
 }
 
@@ -107,34 +108,42 @@ INLINE int first_channel(const args *a, const affine_args *s, int plane) {
     return first;
 }
 
-// A piece of work is a row of all planes. With `limits`, scale and zero point stay. scratch: the
-// scaling of each plane.
+// The scaling of a plane whose channels are those from `first` on.
+static void set_plane(const args *a, const affine_args *s, int first, int n, scaling *by) {
+    float factors[CELL] = {0}, terms[CELL] = {0};
+    for (int i = 0; i < n; i++) {
+        float factor = s->factors ? *float_at(a, s->factors, first + i) : 1.0f;
+        float term = s->terms ? *float_at(a, s->terms, first + i) : 0.0f;
+        factors[i] = factor * s->scale;
+        terms[i] = factor * s->offset + term * s->steps + s->zero;
+    }
+    set_scaling(by, factors, s->second, terms);
+}
+
+// A piece of work is a band of rows of all planes. With `limits`, scale and zero point stay.
+// scratch: the scaling of each plane, or one for all of them.
 void affine_u8(args *a) {
     const affine_args *s = &a->op->affine;
     const uint32_t *counts = table_of(a, s->counts), *in = table_of(a, s->in);
     const uint32_t *other = s->other ? table_of(a, s->other) : in, *out = table_of(a, s->out);
     scaling *by = (scaling *)a->scratch;
-    for (int plane = 0, first = 0; plane < (int)s->planes; first += (int)counts[plane++]) {
-        float factors[CELL] = {0}, terms[CELL] = {0};
-        for (int i = 0; i < (int)counts[plane]; i++) {
-            float factor = s->factors ? *float_at(a, s->factors, first + i) : 1.0f;
-            float term = s->terms ? *float_at(a, s->terms, first + i) : 0.0f;
-            factors[i] = factor * s->scale;
-            terms[i] = factor * s->offset + term * s->steps + s->zero;
-        }
-        set_scaling(by + plane, factors, s->second, terms);
-    }
-    for (int y; (y = next_piece(a)) >= 0;)
-        for (int plane = 0; plane < (int)s->planes; plane++) {
-            const uint8_t *from = a->memory + in[plane] + y * s->pitch_in;
-            uint8_t *to = a->memory + out[plane] + y * s->pitch_out;
-            if (s->limits)
-                limit_row(s, from, to);
-            else
-                scale_row(by + plane, s->w, (int)counts[plane], from,
-                          a->memory + other[plane] + y * s->pitch_in, to);
-            fill_border(a->memory + out[plane], s->pitch_out, y, s->h, s->w, (uint8_t)s->border);
-        }
+    int step = s->factors || s->terms;
+    if (!step) set_plane(a, s, 0, CELL, by);
+    for (int plane = 0, first = 0; step && plane < (int)s->planes; first += (int)counts[plane++])
+        set_plane(a, s, first, (int)counts[plane], by + plane);
+    for (int band; (band = next_piece(a)) >= 0;)
+        for (int plane = 0; plane < (int)s->planes; plane++)
+            for (int y = band * BAND; y < at_most(band * BAND + BAND, s->h); y++) {
+                const uint8_t *from = a->memory + in[plane] + y * s->pitch_in;
+                uint8_t *to = a->memory + out[plane] + y * s->pitch_out;
+                if (s->limits)
+                    limit_row(s, from, to);
+                else
+                    scale_row(by + plane * step, s->w, (int)counts[plane], from,
+                              a->memory + other[plane] + y * s->pitch_in, to);
+                fill_border(a->memory + out[plane], s->pitch_out, y, s->h, s->w,
+                            (uint8_t)s->border);
+            }
 }
 
 typedef struct {

@@ -9,23 +9,29 @@
 //   weights  i16 [blocks_out][depth][4][8][2]
 //   scales   f32 [blocks_out][8]                one for each output channel
 //
-// The inputs of an output are ordered [kernel_h][kernel_w][blocks_in][8]; those that
-// quantize_finely has made [kernel_h][kernel_w][4], filled up to a multiple of 8.
+// The inputs of an output are ordered [kernel_h][kernel_w][blocks_in][8]. Of those that
+// quantize_finely has made a tap has four channels, and two taps are a block. If just three are in
+// use, the last one of an odd number of taps needs no block: it takes the others' free places,
+//
+//   [tap 0: r g b R] [tap 1: r g b G] [tap 2: r g b B] [tap 3: r g b -] ...   RGB: of the last tap
+//
 // No sum overflows: pack.c chooses scales so that sum |weight| * limit < 2^31, where limit is 255,
 // or 8159 for fine inputs, and traps if the rounded weights break it.
 #include "epilogue.h"
 #include "gemm.h"
 
-// The four channels of a fine cell: (coarse - 128) * 64 + fine - 128.
-INLINE i16x8 load_fine(const uint8_t *cell) {
-    i16x8 v = load_u8_as_i16(cell), fine = __builtin_shufflevector(v, v, 4, 5, 6, 7, 4, 5, 6, 7);
-    return (v << 6) + fine - splat_i16(128 * 64 + 128);
+// A tap of one pixel, of fine inputs in so many blocks.
+INLINE void gather_fine(const int16_t *cell, int tap, int blocks, int width, int16_t *to) {
+    if (tap / 2 < blocks)
+        __builtin_memcpy(to + tap / 2 * width * 8 + tap % 2 * 4, cell, 8);
+    else
+        for (int i = 0; i < 3; i++) to[i / 2 * width * 8 + i % 2 * 4 + 3] = cell[i];
 }
 
 // The inputs of output pixels (y, x), ..., (y, x + n - 1). What lies outside of the input is read
 // from its border, of which one cell is as good as another.
 static void gather(const args *a, const conv_args *c, int y, int x, int n, int16_t *columns) {
-    int width = width_for(n), blocks = (int)c->blocks_in, tap = 0;
+    int width = width_for(n), blocks = (int)c->blocks_in, tap = 0;  // fine: blocks of all taps
     const uint32_t *in = table_of(a, c->in);
     for (int ky = 0; ky < c->kernel_h; ky++)
         for (int kx = 0; kx < c->kernel_w; kx++, tap++) {
@@ -37,8 +43,7 @@ static void gather(const args *a, const conv_args *c, int y, int x, int n, int16
                 const uint8_t *cell = row + at_least(at_most(from_x, c->w_in), -1) * CELL;
                 int16_t *to = columns + i * 8;
                 if (c->fine) {
-                    i16x8 v = load_fine(cell + in[0]);
-                    __builtin_memcpy(to + tap / 2 * width * 8 + tap % 2 * 4, &v, 8);
+                    gather_fine((const int16_t *)(cell + in[0]), tap, blocks, width, to);
                     continue;
                 }
                 to += tap * blocks * width * 8;
@@ -52,7 +57,7 @@ static void gather(const args *a, const conv_args *c, int y, int x, int n, int16
 void conv_direct(args *a) {
     const conv_args *c = &a->op->conv;
     int taps = c->kernel_h * c->kernel_w, blocks = (int)c->blocks_out;
-    int depth = c->fine ? (taps + 1) / 2 : taps * (int)c->blocks_in;
+    int depth = (c->fine ? 1 : taps) * (int)c->blocks_in;
     int32_t *sums = (int32_t *)a->scratch;
     int16_t *columns = (int16_t *)(sums + blocks * GROUP * 8);
     const int16_t *weights = (const int16_t *)(a->memory + c->weights);

@@ -65,7 +65,6 @@ typedef floats half_done[HALVES][4][6];
 
 // The first step, for one half of the channels.
 INLINE void collect_rows(const int32_t *sums, const float *scales, floats out[4][6]) {
-    UNROLL_TWICE
     for (int row = 0; row < 6; row++, sums += 6 * GROUP * 8, scales += 6 * 8) {
         floats m[6], pixels[4];
         UNROLL for (int i = 0; i < 6; i++)

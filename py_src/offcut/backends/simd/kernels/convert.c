@@ -52,14 +52,21 @@ void quantize(args *a) {
     }
 }
 
-// A float as two u8, which together keep 13 bits and a sign where one would blur the image:
+// What 8 bits would blur: v = round(float * steps), |v| <= 8159, of up to four channels. `out` is a
+// single plane. With `whole`, for conv_direct, a cell begins with the v of four channels, i16. Else
+// it begins with two u8 for each, so that conv_winograd can read them as two channels, with weights
+// 64 times the other's for coarse ones:
 //
-//   v = round(float * steps) = (coarse - 128) * 64 + (fine - 128),  96 <= fine <= 160
+//   v = (coarse - 128) * 64 + (fine - 128),  96 <= fine <= 160
 //
-// `out` is a single plane: coarse channels are 0 to 3 of it, fine ones 4 to 7. |v| <= 8159, so
-// coarse is at most 255. A zero is 128 in both, in the border too. parameters: steps of each
-// channel, twice. conv_winograd reads them as two channels, with weights 64 times the other's for
-// coarse ones; conv_direct puts v together again.
+// Coarse channels are 0 to 3 of the plane, fine ones 4 to 7. |v| <= 8159, so coarse is at most 255.
+// A zero is 128 in both, in the border too. parameters: steps of each channel, twice.
+INLINE u8x16 split(i16x8 v) {
+    i16x8 coarse = (v + 32) >> 6, fine = v - (coarse << 6);
+    i32x4 both = (i32x4)narrow_i16(coarse + 128, fine + 128);
+    return (u8x16)__builtin_shufflevector(both, both, 0, 2, 1, 3);
+}
+
 void quantize_finely(args *a) {
     const convert_args *c = &a->op->convert;
     uint8_t *plane = a->memory + *table_of(a, c->out);
@@ -67,16 +74,24 @@ void quantize_finely(args *a) {
     int channels = (int)*table_of(a, c->counts);
     require(c->planes == 1 && channels <= 4);
     for (int y; (y = next_piece(a)) >= 0;) {
-        for (int channel = 0; channel < channels; channel++) {
-            const float *from = channel_of(a, c->in, channel) + y * c->w;
-            uint8_t *to = plane + y * (int64_t)c->pitch + channel;
-            for (int x = 0; x < c->w; x += 4, to += 4 * CELL) {
-                f32x4 v = load_some(from + x, c->w - x) * splat_f32(parameters[2 * channel]);
-                i32x4 whole = round_f32(within(v, -8159.0f, 8159.0f)), coarse = (whole + 32) >> 6;
-                store_channel(to, coarse + 128);
-                store_channel(to + 4, whole - (coarse << 6) + 128);
+        uint8_t *to = plane + y * (int64_t)c->pitch;
+        for (int x = 0; x < c->w; x += 4, to += 4 * CELL) {
+            i32x4 v[4] = {0};
+            for (int channel = 0; channel < channels; channel++) {
+                const float *from = channel_of(a, c->in, channel) + y * c->w + x;
+                v[channel] = round_f32(within(
+                    load_some(from, c->w - x) * splat_f32(parameters[2 * channel]),
+                    -8159.0f, 8159.0f));
             }
+            i16x8 first = narrow_i32(v[0], v[1]), last = narrow_i32(v[2], v[3]);
+            i32x4 pairs = (i32x4)__builtin_shufflevector(first, first, 0, 4, 1, 5, 2, 6, 3, 7);
+            i32x4 others = (i32x4)__builtin_shufflevector(last, last, 0, 4, 1, 5, 2, 6, 3, 7);
+            i16x8 cells[2] = {(i16x8)__builtin_shufflevector(pairs, others, 0, 4, 1, 5),
+                              (i16x8)__builtin_shufflevector(pairs, others, 2, 6, 3, 7)};
+            for (int i = 0; i < 2; i++)
+                store_halves(to + 2 * i * CELL, to + 2 * i * CELL + CELL,
+                             c->whole ? (u8x16)cells[i] : split(cells[i]));
         }
-        fill_border(plane, c->pitch, y, c->h, c->w, 128);
+        fill_border(plane, c->pitch, y, c->h, c->w, c->whole ? 0 : 128);
     }
 }

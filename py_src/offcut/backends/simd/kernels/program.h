@@ -83,6 +83,7 @@ typedef struct {
     int32_t h, w;
     uint32_t pitch;
     uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
+    uint32_t whole;       // quantize_finely: 1: i16 instead of two u8
 } convert_args;
 
 // u8 planes by channel: u8 = in * factor * scale + other * second + factor * offset + term * steps
@@ -171,20 +172,18 @@ typedef struct {
 
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
 typedef struct {
-    uint32_t parts;     // u32 [parts_in][2]: how many symbols, and which table codes them
-    uint32_t tables;    // u16 [tables][256]: frequencies
+    uint32_t pieces;    // u32 [pieces_in][2]: how many symbols, and which table codes them
+    uint32_t tables;    // u16 [tables_in][256]: frequencies
     uint32_t words;     // u16 [words_in]
     uint32_t states;    // u32 [lanes]; in the end those after the last symbol
     uint32_t out;       // u8: all symbols, a result
     uint32_t rest;      // i32: words left over, or -1, a result
-    uint32_t parts_in, words_in, lanes;
+    uint32_t pieces_in, tables_in, words_in, lanes;
 } rans_args;
 
 typedef struct {
     uint32_t kernel;  // which row of KERNELS
     uint32_t units;   // how many pieces the kernel splits its work into: rows, blocks, ...
-    uint32_t chunk;   // how many of them a thread takes at a time
-    uint32_t next;    // the first piece that no thread has taken
     union {
         conv_args conv;
         pool_args pool;
@@ -198,9 +197,16 @@ typedef struct {
         pack_args pack;
         filter_args filter;
         rans_args rans;
-        uint32_t words[44];
+        uint32_t words[46];
     };
 } op;
+
+// How many pieces of a thread's share of an op are taken: in this op, and in the one before or
+// after it. A line of the cache for each thread, since mostly it alone takes of its share.
+typedef struct {
+    uint32_t taken[2];
+    uint32_t apart[14];
+} share;
 
 // What every kernel is called with. It takes pieces of its op until no thread has any left.
 typedef struct {
@@ -208,7 +214,11 @@ typedef struct {
     op *op;
     uint8_t *scratch;     // this thread's own
     uint32_t threads;     // that run the op
+    uint32_t ith;         // of them is this one
     uint32_t piece, end;  // the pieces that this thread has taken and not yet done
+    uint32_t emptied;     // shares that it found empty: its own first, then the next ones
+    uint32_t turn;        // which counters of the shares are this op's
+    share *shares;
 } args;
 
 // The next piece of work for this thread, -1 when there is none.

@@ -25,17 +25,19 @@ static void read_table(decoding *d, const uint16_t *frequencies) {
 // A state stays below 2^32: f * (state div 2^12) + slot - start < 2^12 * 2^20.
 void decode_rans(args *a) {
     const rans_args *r = &a->op->rans;
-    const uint32_t(*parts)[2] = (const uint32_t(*)[2])(a->memory + r->parts);
+    const uint32_t(*pieces)[2] = (const uint32_t(*)[2])(a->memory + r->pieces);
+    const uint16_t(*tables)[SYMBOLS] = (const uint16_t(*)[SYMBOLS])(a->memory + r->tables);
     const uint16_t *word = (const uint16_t *)(a->memory + r->words), *end = word + r->words_in;
     uint32_t *states = (uint32_t *)(a->memory + r->states);
     uint8_t *out = a->memory + r->out;
-    decoding *d = (decoding *)a->scratch;
+    decoding *all = (decoding *)a->scratch;
     if (next_piece(a) < 0) return;
+    for (uint32_t t = 0; t < r->tables_in; t++) read_table(all + t, tables[t]);
     uint32_t lane = 0;
-    for (uint32_t p = 0; p < r->parts_in; p++) {
-        const uint16_t *f = (const uint16_t *)(a->memory + r->tables) + parts[p][1] * SYMBOLS;
-        read_table(d, f);
-        for (uint32_t left = parts[p][0]; left > 0; left--) {
+    for (uint32_t p = 0; p < r->pieces_in; p++) {
+        const decoding *d = all + pieces[p][1];
+        const uint16_t *f = tables[pieces[p][1]];
+        for (uint32_t left = pieces[p][0]; left > 0; left--) {
             uint32_t state = states[lane], slot = state % TOTAL;
             uint8_t s = d->symbol[slot];
             state = f[s] * (state >> BITS) + slot - d->start[s];

@@ -64,6 +64,10 @@ void spread_float(args *a) {
                     int tap = (channel * c->kernel_h + ky) * c->kernel_w + kx;
                     const float *from = channel_of(a, c->in, tap) + down / c->stride_h * c->w_in;
                     int x = first < 0 ? (-first + stride - 1) / stride : 0;
+                    int end = stride == 1 ? at_most(c->w_in, c->w_out - first) - 3 : 0;
+                    for (; x < end; x += 4)
+                        store_f32x4(to + first + x,
+                                    load_f32x4(to + first + x) + load_f32x4(from + x));
                     for (; x < c->w_in && first + x * stride < c->w_out; x++)
                         to[first + x * stride] += from[x];
                 }

@@ -18,7 +18,6 @@
 #define VECTOR(type, bytes) type __attribute__((vector_size(bytes)))
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
-#define UNROLL_TWICE _Pragma("clang loop unroll_count(2)")
 
 typedef VECTOR(uint8_t, 8) u8x8;
 typedef VECTOR(uint8_t, 16) u8x16;
