@@ -102,8 +102,8 @@ export function clearFreed(pyodide) {
     for (;;) {
       const at = pyodide._malloc(size);
       held.push(at);
-      if (at + size > end) break; // the memory would grow
       pyodide.HEAPU8.fill(0, at, at + size);
+      if (at + size > end) break; // the heap has grown: there is nothing freed of this size
     }
   }
   for (const at of held) pyodide._free(at);
