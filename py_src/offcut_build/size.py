@@ -16,7 +16,8 @@ __all__ = ["categories", "table"]
 # The first pattern that fits decides; ON_DEMAND is not part of a first visit.
 ON_DEMAND = "only when needed"
 CATEGORIES = [
-    ("start/*", "Python modules"),
+    ("start/modules.pack", ON_DEMAND),  # for browsers that the snapshot does not fit
+    ("start/*", "Python and the model"),
     ("pyodide/pillow-*", "Pillow"),  # fetched at the start, so that no photo causes a request
     ("pyodide/*.whl", ON_DEMAND),  # the originals of what the pack holds, and for notebooks
     ("pyodide/python_stdlib.zip", ON_DEMAND),
@@ -39,7 +40,8 @@ def categories(dist: Path) -> dict[str, str]:
     """Return path -> category for every file of dist/."""
     index = json.loads((dist / "models/index.json").read_bytes())
     default = f"models/{index['models'][index['default']]['file']}"
-    rules = [(default, "model"), *CATEGORIES, ("*", ON_DEMAND)]
+    snapshot = (dist / "start/modules.pack").exists()  # which has the model in it
+    rules = [(default, ON_DEMAND if snapshot else "model"), *CATEGORIES, ("*", ON_DEMAND)]
     return {
         name: next(category for pattern, category in rules if fnmatch(name, pattern))
         for name, _ in files_below(dist)

@@ -23,6 +23,7 @@ from pathlib import Path
 WORK = Path("/work")
 LIBRARY = Path(f"/lib/python{sys.version_info.major}.{sys.version_info.minor}")
 STDLIB = Path(f"/lib/python{sys.version_info.major}{sys.version_info.minor}.zip")
+DOCUMENTED = "site-packages/numpy/"  # numpy.ma makes its docstrings of numpy's
 UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # the flags of PEP 552
 
 
@@ -57,7 +58,9 @@ def compiled(origin: str) -> tuple[str, bytes]:
         data = path.read_bytes()
     if not name.endswith(".py"):
         return name, data
-    tree = without_docstrings(ast.parse(data))
+    tree = ast.parse(data)
+    if not name.startswith(DOCUMENTED):
+        tree = without_docstrings(tree)
     code = compile(tree, str(LIBRARY / name), "exec", dont_inherit=True)
     head = importlib.util.MAGIC_NUMBER + UNCHECKED_HASH + importlib.util.source_hash(data)
     return f"{name}c", head + marshal.dumps(code)
