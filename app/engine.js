@@ -199,7 +199,7 @@ export class Engine {
     const { backend, threads } = this.choice;
     if (!threads && !this.#plainer.why) {
       this.#plainer = { choice: { threads: "1" }, why: "after a failure, on one thread" };
-    } else if (!backend) {
+    } else if (!backend && (!threads || threads === "1")) {
       this.#plainer = { choice: { backend: "reference" }, why: "after failures, in plain numpy" };
     }
   }

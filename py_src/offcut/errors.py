@@ -6,6 +6,7 @@ OffcutError                 base: message, and a remedy where there is one
 ├── UnsupportedOperatorError    a graph needs an operator or attribute that nobody implements
 ├── UnknownModelError       no model of that name
 ├── BackendError            a backend that was asked for cannot be had, or failed
+│   └── StoppedError        it stopped in the middle of its work, and is of no more use
 ├── DownloadError           a file could not be fetched
 │   └── IntegrityError      a file was fetched, but its bytes are not the expected ones
 └── Cancelled               the caller asked to stop
@@ -21,6 +22,7 @@ __all__ = [
     "IntegrityError",
     "ModelFormatError",
     "OffcutError",
+    "StoppedError",
     "UnknownModelError",
     "UnsupportedOperatorError",
 ]
@@ -52,6 +54,10 @@ class UnknownModelError(OffcutError):
 
 class BackendError(OffcutError):
     """A backend that was asked for cannot be had here, or failed."""
+
+
+class StoppedError(BackendError):
+    """A backend stopped in the middle of its work, and is of no more use."""
 
 
 class DownloadError(OffcutError):

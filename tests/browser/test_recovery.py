@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Error, Route, Worker
 
 from tests.browser.app import BOOT_SECONDS, App
-from tests.faulty_site import faulty_site, missing
+from tests.faulty_site import before, faulty_site, missing
 from tests.record import record
 
 POINTS = 20  # at which a worker is made to fail
@@ -39,6 +39,55 @@ ENDS = (
     f"new Uint8Array({TRAP}))).exports.f())",
 )
 HANG = "() => void setTimeout(() => { for (const end = Date.now() + 20e3; Date.now() < end;); })"
+
+# A kernel thread that serves as program.c's `serve` does, until a word is set in their memory.
+UNUSED = 10  # a word of program.c's control block
+FRAGILE_THREAD = f"""
+const {{ instantiate }} = WebAssembly;
+WebAssembly.instantiate = async (module, imports) => {{
+  const {{ exports }} = await instantiate(module, imports);
+  const words = new Int32Array(imports.env.memory.buffer);
+  const serve = (base, ith, job) => {{
+    for (let at = base / 4; ; ) {{
+      Atomics.wait(words, at, job);
+      job = Atomics.load(words, at);
+      if (Atomics.load(words, at + {UNUSED})) %s;
+      if (Atomics.load(words, at + 3)) return;
+      if (ith < job %% 16) exports.run(base, ith);
+    }}
+  }};
+  return {{ exports: {{ ...exports, serve }} }};
+}};
+"""
+FRAGILE_KERNELS = f"""
+const {{ Instance }} = WebAssembly;
+const {{ postMessage }} = Worker.prototype;
+let word = null;
+let broken = false;
+Worker.prototype.postMessage = function (message) {{
+  if (message.memory) {{
+    word = [new Int32Array(message.memory.buffer), message.base / 4 + {UNUSED}];
+  }}
+  return postMessage.call(this, message);
+}};
+WebAssembly.Instance = new Proxy(Instance, {{
+  construct(target, [module, imports]) {{
+    const {{ exports }} = new target(module, imports);
+    const run = (...numbers) => {{
+      if (broken) throw new WebAssembly.RuntimeError('unreachable');
+      return exports.run(...numbers);
+    }};
+    return {{ exports: exports.announce ? {{ ...exports, run }} : exports }};
+  }},
+}});
+self.lose = end => (end === 'a trap of the kernels' ? (broken = true) : Atomics.store(...word, 1));
+self.lost = () => Number(broken) + Atomics.load(...word);
+"""
+LOST = {
+    "a thread that ends": "return",
+    "a thread that traps": "throw new WebAssembly.RuntimeError('unreachable')",
+    "a trap of the kernels": "return",
+}
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +190,27 @@ def test_M7_kernel_thread_that_cannot_start_leaves_one_thread_and_the_same_resul
         assert app.attribute("threads") == "1"
         assert "threads cannot be started" in app.text(".notes")
         assert app.cut_out(samples / "cat.jpg").data == expected
+
+
+@pytest.mark.parametrize("end", LOST)
+def test_M7_kernels_that_stop_in_the_middle_of_a_photo_cost_the_worker_and_not_the_photo(
+    context: BrowserContext, dist: Path, samples: Path, end: str
+) -> None:
+    with faulty_site(dist) as site:
+        site.faults["worker.js"] = before(FRAGILE_KERNELS)
+        site.faults["kernel_thread.js"] = before(FRAGILE_THREAD % LOST[end])
+        app = App(context.new_page())
+        app.page.goto(f"{site.url}?threads=2")
+        assert app.wait("ready", "error", seconds=BOOT_SECONDS) == "ready", app.describe()
+        expected = app.cut_out(samples / "cat.jpg").data
+        app.start_over()
+        app.page.workers[0].evaluate("end => lose(end)", end)
+
+        result = app.cut_out(samples / "cat.jpg")
+
+        assert result.data == expected
+        assert app.page.workers[0].evaluate("lost()") == 0  # it is another worker
+        record(f"faults: kernels lost in the middle of a photo, {end}", 1)
 
 
 def test_M2_worker_that_fails_while_idle_is_replaced_without_a_word(

@@ -22,7 +22,7 @@ from offcut import container
 from offcut.backends.simd import library_js
 from offcut.container import Model
 from offcut.download import Entry, Index
-from offcut.errors import BackendError, Cancelled, OffcutError
+from offcut.errors import BackendError, Cancelled, OffcutError, StoppedError
 from offcut.session import Session, open_session
 from offcut.web import model_file, ready
 
@@ -92,6 +92,8 @@ class Service:
         try:
             result = await METHODS[name](self, params, Report(self, number))
             self.send({"id": number, "result": result})
+        except StoppedError as error:  # the page replaces this worker, and tries again
+            self.send({"fatal": _describe(error) | {"type": "WorkerError"}})
         except Exception as error:  # whatever it is, the page is told
             self.send({"id": number, "error": _describe(error)})
         finally:

@@ -21,7 +21,7 @@ import numpy as np
 from pyodide.ffi import JsException, create_once_callable, to_js
 
 from offcut.backends.simd.workbench import Workbench
-from offcut.errors import BackendError
+from offcut.errors import BackendError, StoppedError
 
 __all__ = ["JsLibrary", "configure", "forget", "most_threads", "obstacle", "open_library"]
 
@@ -110,13 +110,16 @@ class JsLibrary:
         self._bytes.fill(0, begin, begin + size)
 
     def run(self, begin: int, end: int) -> None:
-        """Run ops [begin, end) on the active threads. Raises BackendError when the kernels trap."""
+        """Run ops [begin, end) on the active threads.
+
+        Raises StoppedError when the kernels trap, as they do when a helper is lost.
+        """
         try:
             self._announce(self._base, begin, end)
             self._run(self._base, 0)
         except JsException as error:
-            raise BackendError(
-                f"the kernels stopped: {error.message}", remedy="reload the page"
+            raise StoppedError(
+                f"the kernels stopped: {error.message}", remedy="try again"
             ) from error
 
     def close(self) -> None:
