@@ -35,9 +35,10 @@ typedef struct {
     const float *inner[MOST_TAPS], *end[MOST_TAPS];  // where they begin: in a row, and in its copy
     float weights[MOST_TAPS];
     int count;
-    int added;          // whether the output row has something already
-    float first;        // that it begins with otherwise
-    float least, most;  // of sums
+    int added;    // whether the output row has something already
+    float first;  // that it begins with otherwise
+    int limited;  // 1: sums are at least 0 and at most `most`
+    float most;
 } taps;
 
 // Where a thread keeps what it works on, and which columns need no copy.
@@ -115,10 +116,10 @@ INLINE void add_taps(taps *t, const workspace *space, const int largest) {
                 s[i] = largest ? max_f32(v, s[i]) : s[i] + v * weight;
             }
         }
-        UNROLL for (int i = 0; i < STEP / 4; i++) {
-            if (!largest) s[i] = max_f32(splat_f32(t->least), min_f32(splat_f32(t->most), s[i]));
-            store_f32x4(to + 4 * i, s[i]);
-        }
+        if (t->limited)
+            UNROLL for (int i = 0; i < STEP / 4; i++)
+                s[i] = max_f32(splat_f32(0.0f), min_f32(splat_f32(t->most), s[i]));
+        UNROLL for (int i = 0; i < STEP / 4; i++) store_f32x4(to + 4 * i, s[i]);
     }
     t->count = 0;
     t->added = 1;
@@ -139,7 +140,8 @@ static float *sum_row(const windows *g, const workspace *s, inputs in, int kind,
     taps t;
     t.count = t.added = 0;
     t.first = first;
-    t.least = -__builtin_inff(), t.most = __builtin_inff();
+    t.limited = 0;
+    t.most = activation == ACT_RELU6 ? 6.0f : __builtin_inff();
     for (int channel = 0; channel < in.channels; channel++) {
         if (copies && channel) flush(&t, s, kind);
         for (int ky = 0; ky < g->kernel_h; ky++, w += w ? g->kernel_w : 0) {
@@ -158,8 +160,7 @@ static float *sum_row(const windows *g, const workspace *s, inputs in, int kind,
             }
         }
     }
-    if (activation != ACT_NONE) t.least = 0.0f;
-    if (activation == ACT_RELU6) t.most = 6.0f;
+    t.limited = activation != ACT_NONE;
     flush(&t, s, kind);
     return s->out;
 }
