@@ -34,7 +34,7 @@ const known = {
 
 /** Failures that come again however often one tries. */
 const FINAL = new Set(["ImageError", "BackendError", "UnknownModelError"]);
-FINAL.add("ModelFormatError").add("UnsupportedOperatorError");
+FINAL.add("ModelFormatError").add("UnsupportedOperatorError").add("UpdateError");
 
 /** Failures that a broken service worker may cause. */
 const LOADING = new Set(["DownloadError", "IntegrityError", "WorkerError"]);

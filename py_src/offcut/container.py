@@ -106,7 +106,7 @@ def write(model: Model) -> bytes:
         blobs.append(blob)
         at += len(blob)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=True).encode()
-    text += b" " * (-len(text) % 64)
+    text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + b"".join(blobs)
 
 

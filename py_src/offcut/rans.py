@@ -42,7 +42,7 @@ __all__ = [
 BITS = 12
 TOTAL = 1 << BITS
 LOWEST = 1 << 16  # of a state
-MAX_LANES = 1024
+MAX_LANES = 512
 MAX_TABLES = 1024
 MAX_SYMBOLS = 1 << 27  # a table of one symbol costs no bits: bytes alone do not bound the result
 

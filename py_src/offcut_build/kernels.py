@@ -21,17 +21,17 @@ SECONDS = 600.0
 FLAGS = ["-std=c11", "-Os", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
 FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where to
-LINK = ["-nostdlib", "-Wl,--no-entry", "-Wl,-s", "-Wl,--import-memory", "-Wl,-z,stack-size=65536"]
-LINK += ["-Wl,--export=__heap_base", "-Wl,--export=__stack_pointer"]
+LINK = ["--no-entry", "-s", "--import-memory", "-z", "stack-size=65536"]
+LINK += ["--export=__heap_base", "--export=__stack_pointer"]
+LINK += ["--compress-relocations"]  # numbers as short as they are; `zig cc` does not know the word
 FEATURES = "generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext+mutable_globals"
 MOST_MEMORY = 512 << 20  # a shared memory must name its limit; browsers reserve that much address
-OUTPUTS: dict[str, list[str]] = {  # file in dist/kernels/ -> its own flags
-    "kernels.wasm": [f"-mcpu={FEATURES}"],
-    "kernels-threads.wasm": [
-        f"-mcpu={FEATURES}+atomics",
-        "-Wl,--shared-memory",
-        f"-Wl,--max-memory={MOST_MEMORY}",
-    ],
+OUTPUTS: dict[str, tuple[str, list[str]]] = {  # in dist/kernels/ -> processor, linker's own flags
+    "kernels.wasm": (FEATURES, []),
+    "kernels-threads.wasm": (
+        f"{FEATURES}+atomics",
+        ["--shared-memory", f"--max-memory={MOST_MEMORY}"],
+    ),
 }
 
 
@@ -55,10 +55,13 @@ def build(tree: Tree) -> None:
 def compile_one(name: str, *, python: Path, root: Path, sources: list[Path], out: Path) -> None:
     """Compile one of OUTPUTS to the file `out`, with the ziglang of the interpreter `python`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    compiler = [str(python), "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
-    names = [str(path.relative_to(root)) for path in sources]
-    capture(
-        [*compiler, *FLAGS, *OUTPUTS[name], *LINK, *names, "-o", str(out)],
-        where=root,
-        seconds=SECONDS,
-    )
+    processor, own = OUTPUTS[name]
+    zig = [str(python), "-m", "ziglang"]
+    compiler = [*zig, "cc", "-target", "wasm32-freestanding", f"-mcpu={processor}", *FLAGS, "-c"]
+    objects = []
+    for source in sources:
+        objects.append(str(out.with_name(f"{out.stem}-{source.stem}.o")))
+        one = [str(source.relative_to(root)), "-o", objects[-1]]
+        capture([*compiler, *one], where=root, seconds=SECONDS)
+    link = [*zig, "wasm-ld", *own, *LINK, *objects, "-o", str(out)]
+    capture(link, where=root, seconds=SECONDS)

@@ -42,7 +42,8 @@ SENSITIVITY_PHOTOS = 48
 def build(tree: Tree, arguments: Sequence[str] = ()) -> int:
     """Have what is needed, then run this module in .venv, which has numpy."""
     venv.setup(tree)
-    return run([tree.python, "-m", "offcut_build.models", *arguments], where=tree.root)
+    one = {"OPENBLAS_NUM_THREADS": "1"}  # sums must not depend on the number of processors
+    return run([tree.python, "-m", "offcut_build.models", *arguments], where=tree.root, env=one)
 
 
 def main(tree: Tree, arguments: Sequence[str]) -> int:

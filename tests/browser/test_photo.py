@@ -60,6 +60,31 @@ def test_cutout_is_the_one_that_python_makes(
     assert difference.max() <= ALPHA_ROUNDING
 
 
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_I8_deflated_tiff_is_read_though_pyodides_libtiff_cannot(
+    app: App, cat: np.ndarray, predictor: int
+) -> None:
+    options = {"compression": "tiff_deflate", "tiffinfo": {317: predictor}}
+    file = encoded(Image.fromarray(cat[..., :3]), "TIFF", **options)
+
+    pixels = app.cut_out(("cat.tif", file)).pixels
+
+    opaque = pixels[..., 3] == 255
+    assert opaque.any()
+    assert (pixels[opaque] == cat[opaque]).all()
+
+
+def test_I8_tiff_that_cannot_be_read_is_refused_by_what_compresses_it(
+    app: App, cat: np.ndarray
+) -> None:
+    file = encoded(Image.fromarray(cat[..., :3]), "TIFF", compression="jpeg")
+
+    error = app.fail_with(("cat.tif", file))
+
+    assert "cat.tif is TIFF compressed by JPEG, which cannot be read here" in error
+    assert "Save it as JPEG or PNG" in error
+
+
 def test_colours_of_opaque_pixels_are_untouched(app: App, cat: np.ndarray) -> None:
     pixels = app.cut_out(("cat.png", png(cat[..., :3]))).pixels
 

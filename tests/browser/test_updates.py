@@ -27,6 +27,7 @@ APP = Path(__file__).resolve().parents[2] / "app"
 INTERLEAVINGS = 50
 STEPS = 14
 ATTEMPTS = 4
+SETTLED = 1_500  # milliseconds, in which what hung is given up, or comes: it would end the next one
 PATIENCE = 4_000  # milliseconds, after which a visitor reloads once more
 ACTS = ("deploy", "update", "update", "activate", "activate", "reload", "reload", "look", "look")
 FILES = ("a.txt", "b.txt", "worker.txt", "models/one.safetensors")
@@ -150,9 +151,10 @@ def reload(tab: Page, site: Site) -> int:
         try:
             tab.goto(site.url, timeout=PATIENCE)
             return hung
-        except Error:  # what hung may be given up only now, which ends the next one too
+        except Error:
             if hung + 1 == ATTEMPTS:
                 raise
+            tab.wait_for_timeout(SETTLED)
     raise AssertionError("the last attempt returns or raises")
 
 

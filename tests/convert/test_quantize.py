@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from offcut import container
 from offcut.convert import report
-from offcut.convert.columns import pivots, prices, round_columns
+from offcut.convert.columns import pivots, round_columns, spreads
 from offcut.convert.gptq import Moments, refit
 from offcut.convert.grids import Grid, choose_grid
 from offcut.convert.recipes import Recipe, recipe
@@ -148,11 +148,18 @@ def test_rounding_where_bits_count_takes_levels_that_are_cheaper() -> None:
     grid = choose_grid(w, "step", width=0.8)
     h = np.diag(np.random.default_rng(1).uniform(0.1, 2, 60))
     plain = round_columns(w, grid, h, damping=0.0)
-    bits = prices(plain, len(grid.levels))
-    thrifty = round_columns(w, grid, h, damping=0.0, bits=3 * bits)
-    assert bits[thrifty].sum() < 0.95 * bits[plain].sum()
+    spread = spreads(plain, grid.levels, inputs=60)
+    thrifty = round_columns(w, grid, h, damping=0.0, rate=3.0, spread=spread)
+    assert np.abs(grid.levels[thrifty]).sum() < 0.9 * np.abs(grid.levels[plain]).sum()
     moved = (thrifty != plain).mean(axis=0)  # (60,): more where an error costs less
     assert moved[np.diag(h) < 1].mean() > 1.5 * moved[np.diag(h) > 1].mean()
+
+
+def test_spread_of_a_kernel_is_its_rows_times_its_columns() -> None:
+    levels = np.arange(-8.0, 8.0)
+    numbers = 8 + np.array([[1, -1, 4, 4], [2, 2, -8, 8]])  # two channels of two taps
+    made = spreads(numbers, levels, inputs=2)
+    assert made == pytest.approx(np.array([[1, 1, 4, 4], [2, 2, 8, 8]]))
 
 
 def test_pivots_of_inputs_that_do_not_move_along_are_their_deviations() -> None:

@@ -8,7 +8,9 @@ zero, or zero, is taken where that adds less squared error than the bits that it
 rare level takes many bits in a file that is coded by entropy). What errors cost differs a lot
 between columns: those that others can make up for get few bits. One bit is worth what it is to an
 even grid with small steps, where half the step takes one more bit a weight and leaves a quarter of
-the error.
+the error. What a level takes is reckoned as if levels fell off evenly, by powers of t, on both
+sides of zero, from the mean distance of the kernel: a row's times a column's, as files are coded
+(coded.py).
 
 Source: Frantar et al. 2022, arXiv 2210.17323; for the rate, entropy-constrained quantization
 (Chou, Lookabaugh and Gray 1989).
@@ -22,9 +24,10 @@ import numpy as np
 
 from offcut.convert.grids import Grid
 
-__all__ = ["pivots", "prices", "round_columns"]
+__all__ = ["pivots", "round_columns", "spreads"]
 
 BLOCK = 64  # columns that are rounded before the rest is updated
+LEAST = 1 / 16  # of a mean distance
 BIT = 2 * np.log(2) / 12  # squared steps: what a bit saves of an even grid's error, 1/12
 
 
@@ -47,11 +50,17 @@ def _factor(h: np.ndarray, damping: float) -> np.ndarray:
 
 
 def round_columns(
-    w: np.ndarray, grid: Grid, h: np.ndarray, damping: float, bits: np.ndarray | None = None
+    w: np.ndarray,
+    grid: Grid,
+    h: np.ndarray,
+    damping: float,
+    *,
+    rate: float = 0.0,
+    spread: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the level numbers (o, k) for w (o, k) with the centred second moments h (k, k).
 
-    bits: what each level takes, (levels,), where that counts.
+    rate: how much bits count; spread: mean distances of levels from zero (o, k), where they do.
     """
     order = _order(h)
     w, upper = w[:, order].copy(), _factor(h[np.ix_(order, order)], damping)
@@ -65,9 +74,10 @@ def round_columns(
         for j in range(first, block.stop):
             column = slice(j, j + 1)
             nearest = ordered.nearest(w[:, column], column)
-            if bits is not None:
+            if spread is not None:
                 x = w[:, column] / ordered.scale[:, column]
-                nearest = _thrifty(x, nearest, grid.levels, bits / weights[j])
+                own = spread[:, order[column]]
+                nearest = _thrifty(x, nearest, grid.levels, own, rate / weights[j])
             numbers[:, column] = nearest
             error = (w[:, column] - ordered.values(numbers[:, column], column)) / upper[j, j]
             w[:, j + 1 : block.stop] -= error * upper[j, j + 1 : block.stop]
@@ -78,18 +88,32 @@ def round_columns(
     return numbers[:, back]
 
 
-def prices(numbers: np.ndarray, levels: int) -> np.ndarray:
-    """Return the bits, (levels,), that each level takes when it is as frequent as in numbers."""
-    counts = np.bincount(numbers.reshape(-1), minlength=levels) + 0.5
-    return np.log2(counts.sum() / counts)
+def spreads(numbers: np.ndarray, levels: np.ndarray, inputs: int) -> np.ndarray:
+    """Return the mean distance from zero, in levels, that is expected of each number (o, k).
+
+    inputs: channels that the columns belong to, in order.
+    """
+    distance = np.abs(numbers - _zero(levels)).reshape(len(numbers), inputs, -1)
+    rows, columns = distance.mean(axis=(1, 2)), distance.mean(axis=(0, 2))
+    product = rows[:, None] * columns / max(float(distance.mean()), LEAST)  # (o, inputs)
+    return np.repeat(np.maximum(product, LEAST), distance.shape[2], axis=1)
+
+
+def _zero(levels: np.ndarray) -> int:
+    return int(np.argmin(np.abs(levels)))
 
 
 def _thrifty(
-    x: np.ndarray, nearest: np.ndarray, levels: np.ndarray, cost: np.ndarray
+    x: np.ndarray, nearest: np.ndarray, levels: np.ndarray, spread: np.ndarray, rate: float
 ) -> np.ndarray:
-    """Return the numbers of the levels with the least squared error and cost for x (o, 1)."""
-    zero = int(np.argmin(np.abs(levels)))
+    """Return the numbers of the levels with the least squared error and cost for x (o, 1).
+
+    Of levels with the mean distance m from zero, t = (sqrt(1 + m^2) - 1) / m, each step further
+    away takes -log2(t) bits; what zero takes is common to all.
+    """
+    zero = _zero(levels)
     smaller = nearest - np.sign(nearest - zero)
     choices = np.concatenate([nearest, smaller, np.full_like(nearest, zero)], axis=1)  # (o, 3)
-    costs = np.square(levels[choices] - x) + cost[choices]
+    further = -np.log2((np.sqrt(1 + np.square(spread)) - 1) / spread)  # (o, 1) bits
+    costs = np.square(levels[choices] - x) + rate * further * np.abs(choices - zero)
     return np.take_along_axis(choices, np.argmin(costs, axis=1)[:, None], axis=1)

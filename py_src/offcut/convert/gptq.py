@@ -10,6 +10,8 @@ First the weights are refitted, W <- (W C + r W) (H + r)^-1 with the ridge r, so
 makes of x what it should make of x* (what rounding before it has moved is moved back). Then they
 are rounded, see columns.py. The bias takes what is left of the mean.
 
+Where x has 8 bits (activations = "u8"), what these cost is made up for, too, as far as it can be.
+
 Taking the means out matters: activations after ReLU are far from zero, so that with them the
 largest direction of H by far is the mean itself, which the bias corrects exactly anyway.
 
@@ -26,7 +28,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offcut.convert import forward
-from offcut.convert.columns import prices, round_columns
+from offcut.convert.activations import levels_of, rounded
+from offcut.convert.columns import round_columns, spreads
 from offcut.convert.draft import Draft
 from offcut.convert.replay import replay
 from offcut.convert.rounding import group_of, round_nearest, rounded_tensor
@@ -56,11 +59,13 @@ class Tuning:
 
     ridge: of the refit, and damping: of the rounding, in means of H's diagonal. rate: how much bits
     count, see columns.py; 0 for not at all, 1 for what they are worth where steps are small.
+    activations: what the rounded network's values are kept in, "float" or "u8".
     """
 
     ridge: float = 0.05
     damping: float = 0.01
     rate: float = 0.0
+    activations: str = "float"
 
 
 def gptq(
@@ -84,27 +89,31 @@ def gptq(
     graph, inputs = draft.graph, _evenly(draft.photos, photos)
     tuning = tuning or Tuning()
     floats = {name: array.astype(np.float32) for name, array in draft.weights.items()}
-    rounded: dict[str, QuantizedTensor] = {}
+    stored_as: dict[str, QuantizedTensor] = {}
     weights, stored = dict(draft.weights), dict(floats)
     exact = [{graph.inputs[0]: x} for x in inputs]  # values of the float32 network
     ours = [dict(values) for values in exact]  # values of the rounded one
     last_uses = graph.last_uses()
+    levels = levels_of(graph, draft.statistics) if tuning.activations == "u8" else {}
     for at, node in enumerate(graph.nodes):
         if node.op == "Conv" and node.inputs[1] in draft.grids:
             w, b = node.inputs[1:]
-            rounded[w], weights[b] = _round_layer(draft, node, exact, ours, tuning)
-            stored |= {w: rounded[w].decode(), b: weights[b].astype(np.float32)}
+            stored_as[w], weights[b] = _round_layer(draft, node, exact, ours, tuning)
+            stored |= {w: stored_as[w].decode(), b: weights[b].astype(np.float32)}
         for values, known in ((exact, floats), (ours, stored)):
             for photo in values:
                 photo[node.name] = forward.step(node, photo, known.__getitem__)
                 for name in node.inputs:
                     if last_uses.get(name) == at:
                         photo.pop(name, None)
+        for photo in ours:
+            photo[node.name] = rounded(node, photo[node.name], levels)
         report(at + 1, len(graph.nodes))
-    draft = replace(draft, rounded=rounded, weights=weights, exact=draft.weights)
+    draft = replace(draft, rounded=stored_as, weights=weights, exact=draft.weights)
     return draft.note(
-        f"round: {len(rounded)} weights by gptq on {len(inputs)} photos, "
-        f"ridge {tuning.ridge:g}, damping {tuning.damping:g}, rate {tuning.rate:g}"
+        f"round: {len(stored_as)} weights by gptq on {len(inputs)} photos, "
+        f"ridge {tuning.ridge:g}, damping {tuning.damping:g}, rate {tuning.rate:g}, "
+        f"activations {tuning.activations}"
     )
 
 
@@ -130,8 +139,10 @@ def _round_layer(
     fitted = refit(flat, moments, tuning.ridge)
     numbers = round_columns(fitted, grid, moments.h, tuning.damping)
     if tuning.rate:
-        bits = tuning.rate * prices(numbers, len(grid.levels))
-        numbers = round_columns(fitted, grid, moments.h, tuning.damping, bits)
+        spread = spreads(numbers, grid.levels, w.shape[1])
+        numbers = round_columns(
+            fitted, grid, moments.h, tuning.damping, rate=tuning.rate, spread=spread
+        )
     tensor = grid.tensor(numbers, w.shape)
     decoded = tensor.decode().reshape(flat.shape).astype(np.float64)
     change = flat @ moments.mean_float - decoded @ moments.mean  # (o,)

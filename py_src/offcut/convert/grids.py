@@ -6,13 +6,9 @@ How far a grid reaches ("range"):
     mse     of some smaller scales too, the one whose rounding errors have the least squares
 
 The scheme "step" has no reach: its steps are `width` times the root mean square of a row's weights.
-With the sensitivities s of the rows (sensitivity.py), they are width * sqrt(A * R), where
-
-    A = rms of the row / sqrt(mean of s * rms^2)    steps that follow the rows' size
-    R = 1 / sqrt(s + mean of s / 100)               steps with which each row does as much harm
-
-R alone is right where steps are small; but all rows of a weight share one table of frequencies,
-which suits A. The geometric mean does better than both.
+With the sensitivities s of the rows (sensitivity.py), they are width / sqrt(s + mean of s / 100):
+each row then does as much harm. What that makes of the sizes of levels costs nothing, since tables
+of frequencies follow rows and columns (coded.py).
 Small floats are exact products of small whole numbers and powers of two, and sums run in a fixed
 order, so that any machine chooses alike.
 """
@@ -187,8 +183,7 @@ def _even_steps(w: np.ndarray, row: Scheme, width: float, sensitivity: np.ndarra
     rms = np.sqrt(np.square(w).mean(axis=1))[:, None]
     if sensitivity is not None:
         s = sensitivity[:, None]
-        a = rms / np.sqrt((s * np.square(rms)).mean() + TINY)
-        rms = np.sqrt(a / np.sqrt(s + s.mean() / 100 + TINY))
+        rms = 1 / np.sqrt(s + s.mean() / 100 + TINY)
     wanted = np.maximum(rms * width, np.abs(w).max(axis=1)[:, None] / levels[-1])
     scale, parts = _stored(wanted, row, nearest=True)
     return Grid(row.name, levels, np.broadcast_to(scale, w.shape), parts, _lowest(row))

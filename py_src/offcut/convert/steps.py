@@ -53,11 +53,14 @@ def round_by(
     damping: float = 0.01,
     rate: float = 0.0,
     photos: int = 0,
+    activations: str = "float",
     report: Report = lambda done, of: None,
 ) -> Draft:
     """Round the weights that have grids. method: see rounding.py; "gptq" alone has the others."""
+    if activations not in ("float", "u8"):
+        raise ModelFormatError(f"round: activations are {activations!r}, known are float, u8")
     if method == "gptq":
-        tuning = Tuning(ridge, damping, rate)
+        tuning = Tuning(ridge, damping, rate, activations)
         return gptq(draft, tuning, photos=photos, report=report)
     return round_weights(draft, method=method)
 

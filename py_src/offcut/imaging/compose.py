@@ -37,7 +37,8 @@ def compose(
     matte = _in_eight_bits(alpha)  # (H, W)
     if only_mask:
         return _masked(matte, image[..., 3])
-    colours = estimate(image, matte) if decontaminate and _is_soft(matte) else None
+    soft = decontaminate and _is_soft(matte)
+    colours = _side_by_side(estimate(image, matte)) if soft else None
     out = np.zeros_like(image)
     for top in range(0, matte.shape[0], BAND):
         rows = slice(top, top + BAND)
@@ -75,56 +76,77 @@ def _masked(matte: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 def _is_soft(matte: np.ndarray) -> bool:
     """Tell whether any pixel of u8 (H, W) is neither 0 nor 255."""
-    return any(bool(_soft(matte[top : top + BAND]).any()) for top in range(0, matte.shape[0], BAND))
+    bands = (matte[top : top + BAND] for top in range(0, matte.shape[0], BAND))
+    return any(_soft(band).size > 0 for band in bands)
 
 
 def _soft(matte: np.ndarray) -> np.ndarray:
-    return np.asarray(matte + np.uint8(1) > 1)  # bool; 255 becomes 0
+    """Return where pixels of u8 (n, W) are neither 0 nor 255, intp (m,), counted along the rows.
+
+    Eight are looked at together first: most are all of the one or all of the other.
+    """
+    flat = matte.reshape(-1)
+    whole = flat.size // 8 * 8
+    mixed = np.flatnonzero(flat[:whole].view(np.uint64) + np.uint64(1) > 1)  # eights
+    at = (mixed[:, None] * 8 + np.arange(8)).reshape(-1)
+    at = np.concatenate([at, np.arange(whole, flat.size)])
+    return at[flat[at] + np.uint8(1) > 1]  # 255 becomes 0
+
+
+def _side_by_side(colours: Colours) -> np.ndarray:
+    """Return f32 (h, w, 8): subject, 0, background, 0, so that one look finds all of a pixel."""
+    planes = np.zeros((2, 4, *colours[0].shape[1:]), np.float32)
+    planes[0, :3], planes[1, :3] = colours
+    return np.ascontiguousarray(planes.reshape(8, *planes.shape[2:]).transpose(1, 2, 0))
 
 
 def _decontaminate(
-    band: np.ndarray, matte: np.ndarray, top: int, height: int, colours: Colours
+    band: np.ndarray, matte: np.ndarray, top: int, height: int, colours: np.ndarray
 ) -> None:
     """Replace the colours of the soft pixels of `band`, u8 (n, W, 4), in place.
 
-    matte: u8 (n, W). top, height: the band's first row and the photo's rows. Pixels that were
-    transparent already hold no mixture.
+    matte: u8 (n, W). top, height: the band's first row and the photo's rows. colours: f32
+    (h, w, 8). Pixels that were transparent already hold no mixture.
     """
     width = matte.shape[1]
-    at = np.flatnonzero(_soft(matte) & (band[..., 3] == 255))  # (m,)
+    at = _soft(matte)  # (m,)
+    at = at[band.reshape(-1, 4)[at, 3] == 255]
     if not at.size:
         return
-    y, x = at // width, at % width
-    corners = _corners(colours[0].shape[1:], (height, width), (y + top, x))
+    y = at // width
+    found = _sample(_lines(colours, top, len(band), height), y, at - y * width, width)  # (m, 8)
     alpha = matte.reshape(-1)[at] * np.float32(1 / 255)  # (m,)
     levels = band.reshape(-1)  # a view
     for c in range(3):
-        subject, old = (_sample(planes[c].reshape(-1), *corners) for planes in colours)  # (m,)
+        subject, old = found[:, c], found[:, 4 + c]  # (m,)
         mixed = old + alpha * (subject - old)
         own = subject + alpha * (levels[at * 4 + c] - mixed)
         levels[at * 4 + c] = np.clip(own, 0, 255) + np.float32(0.5)
 
 
-def _corners(
-    size: tuple[int, ...], full: tuple[int, int], at: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where in a flat map of `size` the pixels `at` of a `full` photo lie.
-
-    The four neighbours, intp (2, 2, m), and how far down and right of the first, f32 (m,).
-    """
-    (low, down), (left, right) = (bilinear_taps(size[i], full[i]) for i in range(2))
-    first = low[at[0]].astype(np.intp) * size[1] + left[at[1]]
-    below, beside = size[1] * (size[0] > 1), int(size[1] > 1)
-    steps = np.array([[0, beside], [below, below + beside]])
-    return steps[..., None] + first, down[at[0]], right[at[1]]
+def _lines(colours: np.ndarray, top: int, count: int, height: int) -> np.ndarray:
+    """Return f32 (count, w, 8): `colours` at rows [top, top + count) of a photo of `height`."""
+    low, down = (part[top : top + count] for part in bilinear_taps(len(colours), height))
+    upper = colours[low]
+    below = colours[np.minimum(low + 1, len(colours) - 1)]
+    below -= upper
+    below *= down[:, None, None]
+    upper += below
+    return upper
 
 
-def _sample(
-    flat: np.ndarray, corners: np.ndarray, down: np.ndarray, right: np.ndarray
-) -> np.ndarray:
-    """Return f32 (m,): a flat f32 map interpolated between the corners, (2, 2, m)."""
-    upper, lower = (begin + right * (end - begin) for begin, end in (flat[row] for row in corners))
-    return np.asarray(upper + down * (lower - upper))
+def _sample(lines: np.ndarray, y: np.ndarray, x: np.ndarray, width: int) -> np.ndarray:
+    """Return f32 (m, 8): `lines`, f32 (n, w, 8), at row y and column x of `width`, (m,) each."""
+    across = lines.shape[1]
+    low, right = bilinear_taps(across, width)
+    flat = lines.reshape(-1, 8)
+    first = y * across + low[x]
+    left = flat.take(first, axis=0)
+    beside = flat.take(first + int(across > 1), axis=0)
+    beside -= left
+    beside *= right[x][:, None]
+    left += beside
+    return left
 
 
 def _put_on(band: np.ndarray, background: Color) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from offcut.errors import ImageError
+from offcut.imaging import tiff
 from offcut.imaging.sniff import MAX_PIXELS, check_size, check_whole, read_header
 
 if TYPE_CHECKING:
@@ -35,11 +37,12 @@ DAMAGE = (
 )
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
+def decode(data: bytes, name: str, *, mend_deflate: bool = True) -> np.ndarray:
     """Return the first frame of an image file as u8 RGBA (H, W, 4), turned by EXIF.
 
-    name: the file's, for errors. Raises ImageError when it is no photo, damaged or too large;
-    size and wholeness are looked at before anything is decoded.
+    name: the file's, for errors. mend_deflate: try a TIFF that Pillow cannot read once more,
+    inflated by Python. Raises ImageError when it is no photo, damaged or too large; size and
+    wholeness are looked at before anything is decoded.
     """
     header = read_header(data, name)
     if header.size is not None:
@@ -66,14 +69,29 @@ def decode(data: bytes, name: str) -> np.ndarray:
             remedy="make it smaller, then try again",
         ) from error
     except DAMAGE as error:
+        if header.kind == "TIFF" and mend_deflate:
+            return _decode_without_deflate(data, name, error)
         if header.kind in ("BMP", "TIFF"):  # of which there are more kinds than Pillow reads
+            way = tiff.compression(data) if header.kind == "TIFF" else ""
+            kind = f"TIFF compressed by {way}, which" if way else f"a kind of {header.kind} that"
             raise ImageError(
-                f"{name} is a kind of {header.kind} that cannot be read here, or damaged: {error}",
+                f"{name} is {kind} cannot be read here, or damaged: {error}",
                 remedy="save it as JPEG or PNG",
             ) from error
         raise ImageError(
             f"{name} is damaged: {error}", remedy="copy or download it again"
         ) from error
+
+
+def _decode_without_deflate(data: bytes, name: str, refusal: Exception) -> np.ndarray:
+    """Decode a TIFF that Pillow could not; what is not deflated is refused as before."""
+    try:
+        plainer = tiff.without_deflate(data)
+    except (struct.error, zlib.error, ValueError) as error:
+        raise ImageError(
+            f"{name} is damaged: {error}", remedy="copy or download it again"
+        ) from refusal
+    return decode(plainer, name, mend_deflate=False)
 
 
 def _forget_unofficial_turns(image: Image) -> None:

@@ -6,7 +6,7 @@
 // activation to the result.
 #include "float.h"
 
-enum { STEP = 4 };  // floats
+enum { STEP = 8 };  // floats
 // See lower_elementwise.py.
 enum { KEEP_A, PLUS, MINUS, TIMES, OVER, SLOPE, LARGEST, SMALLEST, LIMITS };
 
@@ -18,15 +18,17 @@ typedef struct {
 
 // For n floats, a multiple of STEP: v and w are four of the operands, `expression` of the result.
 #define EACH(expression)                                                                           \
-    for (; n > 0; n -= STEP, a.at += a.step, b.at += b.step, to += STEP) {                         \
-        f32x4 v = load_f32x4(a.at), w = load_f32x4(b.at);                                          \
-        (void)w;                                                                                   \
-        store_f32x4(to, (expression));                                                             \
-    }                                                                                              \
+    for (; n > 0; n -= STEP, a.at += a.step, b.at += b.step, to += STEP)                           \
+        UNROLL for (int i = 0; i < 2; i++) {                                                       \
+            f32x4 v = load_f32x4(a.at + i * half_a), w = load_f32x4(b.at + i * half_b);            \
+            (void)w;                                                                               \
+            store_f32x4(to + i * STEP / 2, (expression));                                          \
+        }                                                                                          \
     break
 
 static void each(const elementwise_args *e, uint32_t how, operand a, operand b, float *to, int n) {
     f32x4 zero = splat_f32(0.0f), p = splat_f32(e->p), q = splat_f32(e->q);
+    int half_a = a.step / 2, half_b = b.step / 2;
     switch (how) {
     case KEEP_A: EACH(activate_with(v, e->activation, e->p, e->q));
     case PLUS: EACH(v + w);
@@ -66,10 +68,11 @@ void elementwise_float(args *a) {
         if (!rest) continue;
         for (int i = 0; i < 2; i++)
             if (sides[i].step) {
-                store_f32x4(buffers[i], load_few(sides[i].at + whole, rest));
+                for (int x = 0; x < STEP; x++)
+                    buffers[i][x] = x < rest ? sides[i].at[whole + x] : 0.0f;
                 sides[i].at = buffers[i];
             }
         combine(e, sides[0], sides[1], buffers[2], STEP);
-        store_few(to + whole, load_f32x4(buffers[2]), rest);
+        for (int x = 0; x < rest; x++) to[whole + x] = buffers[2][x];
     }
 }

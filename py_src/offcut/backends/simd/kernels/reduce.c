@@ -9,9 +9,9 @@ enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX };  // as in lower_reduce.py
 enum { STRETCH = 512 };
 
 INLINE double add_up(f32x8 v) {
-    double total = 0.0;
-    for (int i = 0; i < 8; i++) total += (double)v[i];
-    return total;
+    double pairs[4];
+    UNROLL for (int i = 0; i < 4; i++) pairs[i] = (double)v[i] + (double)v[i + 4];
+    return (pairs[0] + pairs[1]) + (pairs[2] + pairs[3]);
 }
 
 // The sum of (x - middle), or of their squares.

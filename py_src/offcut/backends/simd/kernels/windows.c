@@ -32,13 +32,13 @@ typedef struct {
 } inputs;
 
 typedef struct {
-    struct {
-        const float *inner, *end;  // where the tap begins: in the row, and in its copy
-        float weight;
-    } list[MOST_TAPS];
+    const float *inner[MOST_TAPS], *end[MOST_TAPS];  // where they begin: in a row, and in its copy
+    float weights[MOST_TAPS];
     int count;
     int added;    // whether the output row has something already
     float first;  // that it begins with otherwise
+    int limited;  // 1: sums are at least 0 and at most `most`
+    float most;
 } taps;
 
 // Where a thread keeps what it works on, and which columns need no copy.
@@ -103,19 +103,22 @@ static const float *copy_of(const windows *g, const workspace *s, const float *r
 INLINE void add_taps(taps *t, const workspace *space, const int largest) {
     for (int x = 0; x < space->n; x += STEP) {
         f32x4 s[STEP / 4];
-        int inside = x >= space->begin && x < space->end;
+        const float *const *begins = x >= space->begin && x < space->end ? t->inner : t->end;
         float *to = space->out + x;
         UNROLL for (int i = 0; i < STEP / 4; i++) s[i] = splat_f32(t->first);
         if (t->added)
             UNROLL for (int i = 0; i < STEP / 4; i++) s[i] = load_f32x4(to + 4 * i);
         for (int tap = 0; tap < t->count; tap++) {
-            const float *from = (inside ? t->list[tap].inner : t->list[tap].end) + x;
-            f32x4 weight = splat_f32(t->list[tap].weight);
+            const float *from = begins[tap] + x;
+            f32x4 weight = splat_f32(t->weights[tap]);
             UNROLL for (int i = 0; i < STEP / 4; i++) {
                 f32x4 v = load_f32x4(from + 4 * i);
                 s[i] = largest ? max_f32(v, s[i]) : s[i] + v * weight;
             }
         }
+        if (t->limited)
+            UNROLL for (int i = 0; i < STEP / 4; i++)
+                s[i] = max_f32(splat_f32(0.0f), min_f32(splat_f32(t->most), s[i]));
         UNROLL for (int i = 0; i < STEP / 4; i++) store_f32x4(to + 4 * i, s[i]);
     }
     t->count = 0;
@@ -129,14 +132,16 @@ static void flush(taps *t, const workspace *space, int kind) {
         add_taps(t, space, 0);
 }
 
-// The output row, beginning with `first`.
+// The output row, beginning with `first`; in the end, `activation` limits it.
 static float *sum_row(const windows *g, const workspace *s, inputs in, int kind, float first,
-                      const float *w, int y) {
+                      const float *w, int y, uint32_t activation) {
     int copies = s->begin > 0 || s->end < s->n;
     float padding = kind == MAX ? -__builtin_inff() : 0.0f;
     taps t;
     t.count = t.added = 0;
     t.first = first;
+    t.limited = 0;
+    t.most = activation == ACT_RELU6 ? 6.0f : __builtin_inff();
     for (int channel = 0; channel < in.channels; channel++) {
         if (copies && channel) flush(&t, s, kind);
         for (int ky = 0; ky < g->kernel_h; ky++, w += w ? g->kernel_w : 0) {
@@ -147,14 +152,15 @@ static float *sum_row(const windows *g, const workspace *s, inputs in, int kind,
             const float *copy = copies ? copy_of(g, s, row, from_y, padding) : row;
             for (int kx = 0, at = -g->pad_left, step = 0, phase = 0; kx < g->kernel_w; kx++) {
                 if (t.count == MOST_TAPS) flush(&t, s, kind);
-                t.list[t.count].inner = row + at;
-                t.list[t.count].end = copy + phase * s->width + step;
-                t.list[t.count++].weight = w ? w[kx] : 1.0f;
+                t.inner[t.count] = row + at;
+                t.end[t.count] = copy + phase * s->width + step;
+                t.weights[t.count++] = w ? w[kx] : 1.0f;
                 at += g->dilation_w, step += s->step, phase += s->turn;
                 if (phase >= g->stride_w) phase -= g->stride_w, step++;
             }
         }
     }
+    t.limited = activation != ACT_NONE;
     flush(&t, s, kind);
     return s->out;
 }
@@ -163,8 +169,8 @@ void conv_float_windows(args *a) {
     const float_conv_args *c = &a->op->float_conv;
     const windows *g = (const windows *)&c->h_in;
     int channels = (int)c->channels_in, taps = channels * c->kernel_h * c->kernel_w;
-    // Whether the sums are the result.
-    int direct = c->activation == ACT_NONE && !c->residual && !c->row_runs && c->w_out % STEP == 0;
+    // Whether the limited sums are the result.
+    int direct = c->activation <= ACT_RELU6 && !c->residual && !c->row_runs && c->w_out % STEP == 0;
     workspace s = place(g, a->scratch);
     for (int unit; (unit = next_piece(a)) >= 0;) {
         int channel = unit / c->h_out, y = unit % c->h_out;
@@ -173,7 +179,7 @@ void conv_float_windows(args *a) {
         inputs in = {a->memory, table_of(a, c->in) + group * channels, channels};
         s.out = direct ? channel_of(a, c->out, channel) + y * c->w_out : (float *)a->scratch;
         float first = direct ? ((const float *)(a->memory + c->bias))[channel] : 0.0f;
-        sum_row(g, &s, in, SUM, first, w, y);
+        sum_row(g, &s, in, SUM, first, w, y, direct ? c->activation : ACT_NONE);
         if (!direct) finish_floats(a, c, channel, y * c->w_out, c->w_out, s.out);
     }
 }
@@ -218,7 +224,7 @@ static void pool_rows(args *a, int kind) {
             inputs in = {a->memory, table_of(a, p->in) + channel, 1};
             float *to = channel_of(a, p->out, channel) + y * p->w_out;
             float first = kind == MAX ? -__builtin_inff() : 0.0f;
-            float *row = sum_row(g, &s, in, kind, first, 0, y);
+            float *row = sum_row(g, &s, in, kind, first, 0, y, ACT_NONE);
             int rows = counted(p, y * p->stride_h - p->pad_top, p->kernel_h, p->pad_top, p->h_in,
                                p->h_end);
             for (int x = 0; kind == MEAN && x < p->w_out; x++)
