@@ -69,9 +69,7 @@ def build(tree: Tree, found: dict[str, Path], start: modules.Start) -> Path:
     files = collect(tree, found, start)
     files[preload.PAGE] = preload.with_preloads(files)
     if preload.WORKER in files:
-        joined = preload.only_joined(files)
         files[preload.WORKER] = preload.bundled(files, preload.WORKER)
-        files = {name: data for name, data in files.items() if name not in joined}
     files = finished(files, tree.project().version)
     _replace(tree, files)
     stamp.write(tree, "dist", {"key": key})

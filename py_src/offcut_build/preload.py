@@ -2,7 +2,8 @@
 
 A browser learns of a module's imports when it has read the module, so a chain of them costs a
 round trip for each link. dist/index.html is app/index.html with a `modulepreload` for every script
-of the page; dist/worker.js is app/worker.js with all that it imports.
+of the page; dist/worker.js is app/worker.js with all that it imports, which stays in dist/ for
+other pages.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from collections.abc import Iterator, Mapping
 
 from offcut_build.errors import BuildError
 
-__all__ = ["PAGE", "WORKER", "bundled", "imports", "only_joined", "with_build", "with_preloads"]
+__all__ = ["PAGE", "WORKER", "bundled", "imports", "with_build", "with_preloads"]
 
 PAGE, WORKER = "index.html", "worker.js"
 ENTRIES = ("first_worker.js", "main.js")  # in the order in which they are started
 IMPORT = re.compile(r"""^(?:import|export) [^;]*?["'](\./[^"']+)["'];""", re.M)
-ALONE = (*ENTRIES, "kernel_thread.js", "sw.js")  # scripts that others import for themselves
 NAMES = re.compile(r"""^import (?:\* as (\w+)|(\{[^}]*\})) from ["'](\./[^"']+)["'];\n""", re.M)
 EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.M)
 OTHER = re.compile(r"^(?:import|export)\b(?! *\().*", re.M)
@@ -71,12 +71,6 @@ def bundled(files: Mapping[str, bytes], entry: str) -> bytes:
             given = ", ".join(exported for _, exported in EXPORT.findall(source))
             parts.append(f"const {_scope(name)} = (() => {{\n{body}return {{ {given} }};\n}})();")
     return "\n".join(parts).encode()
-
-
-def only_joined(files: Mapping[str, bytes]) -> set[str]:
-    """Return the scripts that nothing but the worker imports."""
-    alone = {name for entry in ALONE if entry in files for name in imports(files, entry)}
-    return set(imports(files, WORKER)[1:]) - alone
 
 
 def _in_order(files: Mapping[str, bytes], name: str, seen: set[str]) -> Iterator[str]:

@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, Page
 from offcut import serve
 
 PAGES = Path(__file__).parent / "pages"
-APP = Path(__file__).resolve().parents[2] / "app"
 RUN = "async ([files, source]) => await window.runPython(files, source)"
 
 
@@ -29,21 +28,13 @@ class PythonPage:
         return self.page.evaluate(RUN, [files or {}, source])
 
 
-def add_pages(folder: Path) -> None:
-    """Put the tests' pages into a copy of dist/, and the scripts that the build has joined."""
-    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
-    for script in APP.glob("*.js"):
-        if not (folder / script.name).exists():
-            shutil.copyfile(script, folder / script.name)
-
-
 @contextmanager
 def python_page(
     browser: Browser, dist: Path, folder: Path, *, headers: bool = True
 ) -> Iterator[PythonPage]:
     """Serve a copy of dist/ in `folder`, and open the page; headers: with the policy."""
     shutil.copytree(dist, folder)
-    add_pages(folder)
+    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
     if not headers:
         (folder / "_headers").unlink()
     with serve.start(folder) as server:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from offcut import serve
 from tests.browser.app import App
-from tests.browser.python_page import RUN, add_pages
+from tests.browser.python_page import PAGES, RUN
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def served(
     """A page that runs Python, and the requests that its server has seen."""
     folder = tmp_path_factory.mktemp("start") / "dist"
     shutil.copytree(dist, folder)
-    add_pages(folder)
+    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
     seen: list[str] = []
     with serve.start(folder, on_request=lambda method, path: seen.append(path)) as server:
         context = chromium.new_context()

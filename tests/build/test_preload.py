@@ -71,12 +71,3 @@ def test_the_page_asks_for_its_scripts_and_not_for_those_of_the_worker() -> None
     assert '<link rel="modulepreload" href="main.js">' in page
     assert "boot.js" not in page
     assert page.index("modulepreload") < page.index("<script")
-
-
-def test_scripts_that_only_the_worker_needs_are_in_its_file_alone() -> None:
-    files = {path.name: path.read_bytes() for path in (ROOT / "app").iterdir()}
-
-    joined = preload.only_joined(files)
-
-    assert {"boot.js", "snapshot.js"} <= joined
-    assert not joined & {"worker.js", "failure.js", "confinement.js", "store.js", "main.js"}
