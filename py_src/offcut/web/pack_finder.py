@@ -1,4 +1,4 @@
-"""Finds the modules of start/python.pack by their names alone, without a look into folders.
+"""Finds the modules of start/modules.pack by their names alone, without a look into folders.
 
 app/boot.js unpacks the pack into Python's library folder, so that all of Python works as it always
 does. It also writes the pack itself, and where each member lies in it:

@@ -4,7 +4,7 @@
 //
 // APP is the project's folder app/, CORE a folder with Pyodide's core and its lock file, PACK the
 // modules' archive (a zip file). SCRIPT runs with the folder WORK mounted at /work: its function
-// `fill()` before the snapshot, its `pack(names)` afterwards.
+// `fill()` before the snapshot, its `pack()` afterwards.
 
 import nodeCrypto from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
