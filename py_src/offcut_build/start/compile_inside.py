@@ -3,10 +3,10 @@
     /work/task.json     {"archives": [wheel, ...], "imports": [module, ...], "parts": [module, ...]}
     /work/<wheel>       unpacked into site-packages
     /work/archive.py    offcut_build.archive
-    /work/modules.pack   written: each file that the imports read, and the parts, by its path below
+    /work/modules.pack  written: each file that the imports read, and the parts, by its path below
                         Python's library folder, .py files compiled
 
-The bytecode has no docstrings. It carries the hash of its source and is never compared with it
+The bytecode has no docstrings but numpy's. It carries the hash of its source and is never compared with it
 (PEP 552).
 Packing happens here because zlib's output differs between its versions: this one is pinned.
 """
