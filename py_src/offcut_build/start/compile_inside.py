@@ -6,8 +6,8 @@
     /work/modules.pack  written: each file that the imports read, and the parts, by its path below
                         Python's library folder, .py files compiled
 
-The bytecode has no docstrings but numpy's. It carries the hash of its source and is never compared with it
-(PEP 552).
+The bytecode has no docstrings but numpy's. It carries the hash of its source and is never compared
+with it (PEP 552).
 Packing happens here because zlib's output differs between its versions: this one is pinned.
 """
 
