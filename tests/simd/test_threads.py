@@ -12,20 +12,29 @@ from offcut.backends import no_checkpoint
 from offcut.backends.simd import LOWERING
 from offcut.backends.simd.assemble import assemble
 from offcut.backends.simd.lower import lower
-from offcut.backends.simd.probe import fastest, probe_op
+from offcut.backends.simd.probe import fastest, probe_op, untimed
 from offcut.backends.simd.program import SimdProgram
 from tests.simd.machines import native
 from tests.simd.networks import random_network
 
 
+class Clock:
+    """A clock that a run with n threads moves on by times[n]."""
+
+    def __init__(self, times: dict[int, float]) -> None:
+        self.times, self.now = times, 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def run(self, threads: int) -> None:
+        self.now += self.times[threads]
+
+
 def chosen(times: dict[int, float]) -> int:
     """Return what `fastest` chooses when a run with n threads takes times[n]."""
-    now = [0.0]
-
-    def run(threads: int) -> None:
-        now[0] += times[threads]
-
-    return fastest(max(times), run, clock=lambda: now[0])
+    clock = Clock(times)
+    return fastest(untimed(max(times)), clock.run, clock=clock)
 
 
 def test_all_threads_are_used_where_each_helps() -> None:
@@ -38,6 +47,25 @@ def test_half_are_used_where_the_others_only_wait() -> None:
 
 def test_one_is_used_where_a_second_is_in_the_way() -> None:
     assert chosen({1: 3.0, 3: 5.0}) == 1
+
+
+def test_a_moment_in_which_other_work_held_a_processor_decides_nothing() -> None:
+    best = untimed(2)
+    busy, free = Clock({1: 2.0, 2: 2.0}), Clock({1: 2.0, 2: 1.0})
+    assert fastest(best, busy.run, clock=busy) == 1
+    assert fastest(best, free.run, clock=free) == 2
+    assert fastest(best, busy.run, clock=busy) == 2
+
+
+def test_only_runs_in_a_row_tell_how_fast_threads_are() -> None:
+    clock = Clock({1: 2.0, 2: 1.0})
+    last = [1]
+
+    def run(threads: int) -> None:
+        clock.now += clock.times[threads] + 3.0 * (threads > last[0])  # it has to wake up first
+        last[0] = threads
+
+    assert fastest(untimed(2), run, clock=clock) == 2
 
 
 @pytest.mark.parametrize("machine", ["native", "wasm"])

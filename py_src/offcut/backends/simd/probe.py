@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from offcut.backends.simd.draft import Draft, Instruction
 
-__all__ = ["fastest", "probe_op"]
+__all__ = ["fastest", "probe_op", "untimed"]
 
 PROBE_MACS = (
     200_000_000  # some milliseconds on one thread: long beside a barrier, short to wait for
 )
 ROUNDS = 3
+IN_A_ROW = 4  # a thread that slept wakes up during the first, perhaps where another runs
 GAIN = 0.95  # more threads must take at most so much of the time of fewer
 
 
@@ -28,20 +29,31 @@ def probe_op(draft: Draft) -> int | None:
 
 
 def fastest(
-    most: int, run: Callable[[int], None], clock: Callable[[], float] = time.perf_counter
+    best: dict[int, float],
+    run: Callable[[int], None],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> int:
-    """Return the number of threads, up to `most`, with which `run(threads)` takes least time."""
-    candidates = [most]
-    while candidates[0] > 1:
-        candidates.insert(0, candidates[0] // 2)
-    best = dict.fromkeys(candidates, float("inf"))
+    """Return the number of threads, of the keys of `best`, with which `run(threads)` is fastest.
+
+    best: the least time so far by number of threads, as `untimed` makes it; brought up to date. Let
+    some time pass and ask again: other work, as an engine's compiling, may have held a processor.
+    """
     for _ in range(ROUNDS):
-        for threads in candidates:
-            begin = clock()
-            run(threads)
-            best[threads] = min(best[threads], clock() - begin)
+        for threads in best:
+            for _ in range(IN_A_ROW):
+                begin = clock()
+                run(threads)
+                best[threads] = min(best[threads], clock() - begin)
     chosen = 1
-    for threads in candidates:
+    for threads in best:
         if best[threads] < best[chosen] * GAIN:
             chosen = threads
     return chosen
+
+
+def untimed(most: int) -> dict[int, float]:
+    """Return the numbers of threads to try, from one to `most`, none of them timed yet."""
+    numbers = [most]
+    while numbers[0] > 1:
+        numbers.insert(0, numbers[0] // 2)
+    return dict.fromkeys(numbers, float("inf"))

@@ -10,7 +10,7 @@ import numpy as np
 from offcut.backends import Checkpoint
 from offcut.backends.simd.assemble import Assembly, Run, Transfer
 from offcut.backends.simd.draft import Host, Instruction
-from offcut.backends.simd.probe import fastest, probe_op
+from offcut.backends.simd.probe import fastest, probe_op, untimed
 from offcut.backends.simd.table import THREADS_AT
 from offcut.container import Model
 from offcut.errors import BackendError
@@ -69,12 +69,13 @@ class SimdProgram:
         self._steps = assembly.steps
         self._load(assembly, library)
         self._probe = probe_op(assembly.draft) if probe and library.threads > 1 else None
+        self._times = untimed(library.threads)
 
     def tune(self) -> None:
         """Use as many threads as are fastest now, unless the caller has said how many."""
         op, library = self._probe, self.library
         if op is not None and library is not None:
-            self._use(fastest(library.threads, lambda threads: self._time(op, threads)))
+            self._use(fastest(self._times, lambda threads: self._time(op, threads)))
 
     def _load(self, assembly: Assembly, library: Library) -> None:
         library.write(0, assembly.control(library.threads))
