@@ -18,6 +18,8 @@ import { Failure } from "./failure.js";
  */
 /** @typedef {import("./engine.js").Engine} Engine */
 
+const REDRAW = 100; // milliseconds between drawings of progress, which take time from the photo
+
 export class Photos {
   /** @type {Photo[]} */
   list = [];
@@ -25,6 +27,8 @@ export class Photos {
   selected = null;
   /** @type {{photo: Photo, controller: AbortController} | null} */
   #job = null;
+  /** A drawing that is due; 0: none is. */
+  #due = 0;
 
   /** @param {Engine} engine @param {() => void} onChange called after every change */
   constructor(engine, onChange) {
@@ -90,6 +94,13 @@ export class Photos {
     return this.list.find((photo) => photo.state === "queued");
   }
 
+  #changeSoon() {
+    this.#due ||= setTimeout(() => {
+      this.#due = 0;
+      this.onChange();
+    }, REDRAW);
+  }
+
   /** @param {Photo} photo */
   async #cut(photo) {
     const controller = new AbortController();
@@ -101,7 +112,7 @@ export class Photos {
         signal: controller.signal,
         progress: (progress) => {
           photo.progress = progress;
-          this.onChange();
+          this.#changeSoon();
         },
       });
       if (!controller.signal.aborted) finish(photo, cutout);

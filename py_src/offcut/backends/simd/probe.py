@@ -18,7 +18,7 @@ PROBE_MACS = (
 )
 ROUNDS = 3
 IN_A_ROW = 4  # a thread that slept wakes up during the first, perhaps where another runs
-GAIN = 0.95  # more threads must take at most so much of the time of fewer
+GAIN = 0.95  # fewer threads must take at most so much of the time of more
 
 
 def probe_op(draft: Draft) -> int | None:
@@ -44,8 +44,8 @@ def fastest(
                 begin = clock()
                 run(threads)
                 best[threads] = min(best[threads], clock() - begin)
-    chosen = 1
-    for threads in best:
+    chosen = max(best)
+    for threads in sorted(best, reverse=True):
         if best[threads] < best[chosen] * GAIN:
             chosen = threads
     return chosen
