@@ -92,6 +92,5 @@ def _halved(planes: np.ndarray) -> np.ndarray:
 def _resampled(planes: np.ndarray, kernels: list[Kernel]) -> np.ndarray:
     """Return f32 (n, c, h, w) planes filtered along both axes."""
     flat = planes.reshape(-1, *planes.shape[2:])
-    for kernel in kernels:
-        flat = filtered(flat, kernel, turned=True)
+    flat = filtered(flat, kernels[0], kernels[1])
     return flat.reshape(*planes.shape[:2], *flat.shape[1:])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offcut.imaging.resample import filtered
+from offcut.imaging.resample import Kernel, filtered
 
 __all__ = ["coefficients"]
 
@@ -57,9 +57,14 @@ def coefficients(alpha: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 def _box(planes: np.ndarray) -> np.ndarray:
     """Return the mean of the window around every pixel of f32 (c, h, w), the border repeated."""
-    for size in planes.shape[1:]:
-        reach = np.arange(-RADIUS, RADIUS + 1)[:, None]
-        taps = np.clip(np.arange(size) + reach, 0, size - 1).astype(np.int32)  # (2 r + 1, size)
-        planes = filtered(planes, (taps, np.ones(taps.shape, np.float32)), turned=True)
-    planes *= np.float32(1 / (2 * RADIUS + 1) ** 2)
-    return planes
+    kernels = [_window(size) for size in planes.shape[1:]]
+    means = filtered(planes, kernels[0], kernels[1])
+    means *= np.float32(1 / (2 * RADIUS + 1) ** 2)
+    return means
+
+
+def _window(size: int) -> Kernel:
+    """Return the kernel that sums the window around each of `size` samples."""
+    reach = np.arange(-RADIUS, RADIUS + 1)[:, None]
+    taps = np.clip(np.arange(size) + reach, 0, size - 1).astype(np.int32)  # (2 r + 1, size)
+    return taps, np.ones(taps.shape, np.float32)

@@ -34,7 +34,7 @@ KEPT = 2  # blocks an output pixel keeps per axis, so that Lanczos decides the f
 
 Prepare = Callable[[np.ndarray, slice], np.ndarray]
 Kernel = tuple[np.ndarray, np.ndarray]  # taps, i32, and weights, f32, both (t, size_out)
-Filterer = Callable[[np.ndarray, np.ndarray, np.ndarray, bool], np.ndarray]
+Filterer = Callable[[np.ndarray, Kernel, Kernel], np.ndarray]
 
 
 def shrink(
@@ -48,8 +48,8 @@ def shrink(
     full = image.shape[:2]
     block = tuple(min(MAX_BLOCK, max(1, n // (m * KEPT))) for n, m in zip(full, size, strict=True))
     means = _block_means(image, (block[0], block[1]), prepare)  # (4, H', W')
-    rows = filtered(means, _filter(full[0], block[0], size[0]), turned=True)  # (4, W', h)
-    out = filtered(rows, _filter(full[1], block[1], size[1]), turned=True)  # (4, h, w)
+    kernels = [_filter(*extents) for extents in zip(full, block, size, strict=True)]
+    out = filtered(means, kernels[0], kernels[1])  # (4, h, w)
     return np.clip(out, 0.0, 255.0, out=out)
 
 
@@ -159,12 +159,9 @@ def _lanczos(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) < LOBES, np.sinc(x) * np.sinc(x / LOBES), 0.0)
 
 
-def filtered(planes: np.ndarray, kernel: Kernel, *, turned: bool = False) -> np.ndarray:
-    """Return f32 (c, size_out, m): `planes`, f32 (c, n, m), filtered along their rows.
-
-    turned: return (c, m, size_out) instead; twice so, both axes are filtered.
-    """
-    return _chosen[-1](planes, *kernel, turned)
+def filtered(planes: np.ndarray, rows: Kernel, columns: Kernel) -> np.ndarray:
+    """Return f32 (c, h, w): `planes`, f32 (c, H, W), filtered along both axes."""
+    return _chosen[-1](planes, rows, columns)
 
 
 def use(filterer: Filterer) -> None:
@@ -172,18 +169,20 @@ def use(filterer: Filterer) -> None:
     _chosen[:] = [filterer]
 
 
-def in_numpy(planes: np.ndarray, taps: np.ndarray, weights: np.ndarray, turned: bool) -> np.ndarray:
+def in_numpy(planes: np.ndarray, rows: Kernel, columns: Kernel) -> np.ndarray:
     """Filter in numpy: the definition.
 
     Whole rows are gathered, which is several times faster than gathering numbers.
     """
-    out = planes.take(taps[0], axis=1)
-    out *= weights[0][:, None]
-    for tap, weight in zip(taps[1:], weights[1:], strict=True):
-        term = planes.take(tap, axis=1)
-        term *= weight[:, None]
-        out += term
-    return np.ascontiguousarray(out.swapaxes(1, 2)) if turned else out
+    for taps, weights in (rows, columns):
+        out = planes.take(taps[0], axis=1)
+        out *= weights[0][:, None]
+        for tap, weight in zip(taps[1:], weights[1:], strict=True):
+            term = planes.take(tap, axis=1)
+            term *= weight[:, None]
+            out += term
+        planes = np.ascontiguousarray(out.swapaxes(1, 2))
+    return planes
 
 
 _chosen: list[Filterer] = [in_numpy]

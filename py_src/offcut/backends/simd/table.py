@@ -49,7 +49,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
     "pack": """source:I row:I lanes:I factors:I lanes_in:I outputs:I blocks_out:I runs:I bias:I
         bias_stride:I limit:I winograd:I lane_step:I pair_step:I steps:f zero:f
         weights:I scales:I bias_packed:I""",
-    "filter": "in:I out:I taps:I weights:I rows_in:I rows_out:I width:I count:I turned:I",
+    "filter": "in:I out:I taps:I weights:I rows_in:I rows_out:I width:I count:I",
     "rans": """pieces:I tables:I words:I states:I out:I rest:I pieces_in:I tables_in:I
         words_in:I lanes:I""",
 }

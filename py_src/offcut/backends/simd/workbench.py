@@ -1,8 +1,8 @@
 """What the kernels do besides networks: decoding a model's symbols, filtering pictures.
 
-Each job is a program of one op, laid out anew in a small memory of its own, on one thread:
+Each job is a program of an op or two, laid out anew in a small memory of its own, on one thread:
 
-    control block, op table | inputs | outputs | scratch
+    control block, op table | inputs | outputs | what is between the ops | scratch
 
 rans.py and imaging/resample.py define the results; here they come some times sooner.
 """
@@ -10,6 +10,8 @@ rans.py and imaging/resample.py define the results; here they come some times so
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,9 +24,20 @@ __all__ = ["Workbench"]
 
 ALIGNMENT = 64
 DECODING = 256 * 2 + (1 << rans.BITS)  # bytes of kernels/rans.c's `decoding`
-LANES = 4  # the narrowest rows that kernels/image.c takes
+LANES = 8  # the narrowest rows that kernels/image.c takes
+LINE = 16  # rows that are one piece of its work
 SMALL = 20_000  # products: below, a job takes longer to lay out than to do
 MOST = 8 << 20  # bytes of planes in one job, so that large pictures need little memory
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """A row of the table; arrays: the op's fields that are places -> the names of what is there."""
+
+    kernel: str
+    units: int  # of work
+    numbers: Mapping[str, int]
+    arrays: Mapping[str, str]
 
 
 class Workbench:
@@ -67,50 +80,60 @@ class Workbench:
             "words_in": len(stream.words),
             "lanes": len(stream.states),
         }
-        outputs, scratch = {"out": symbols, "rest": rest}, len(tables) * DECODING
-        self._do("decode_rans", 1, counts, inputs | {"states": states}, outputs, scratch)
+        inputs["states"] = states
+        outputs = {"out": symbols, "rest": rest}
+        op = Op("decode_rans", 1, counts, {name: name for name in (*inputs, *outputs)})
+        self._do([op], inputs, outputs, scratch=len(tables) * DECODING)
         return symbols, states, int(rest[0])
 
     def filter(
-        self, planes: np.ndarray, taps: np.ndarray, weights: np.ndarray, turned: bool
+        self, planes: np.ndarray, rows: resample.Kernel, columns: resample.Kernel
     ) -> np.ndarray:
         """Return what resample.filtered does."""
-        count, rows_in, width = planes.shape
-        rows_out = taps.shape[1]
-        if count * rows_out * width * len(taps) < SMALL or width < LANES:
-            return resample.in_numpy(planes, taps, weights, turned)
-        shape = (count, width, rows_out) if turned else (count, rows_out, width)
-        out = np.empty(shape, np.float32)
-        sizes = {"rows_in": rows_in, "rows_out": rows_out, "width": width, "count": len(taps)}
-        step = max(1, MOST // (max(rows_in, rows_out) * width * 4))
+        count, height, width = planes.shape
+        high, wide = rows[0].shape[1], columns[0].shape[1]
+        products = count * high * (width * len(rows[0]) + wide * len(columns[0]))
+        if products < SMALL or min(width, high) < LANES:
+            return resample.in_numpy(planes, rows, columns)
+        out = np.empty((count, high, wide), np.float32)
+        step = max(1, MOST // (max(height, high) * max(width, wide) * 4))
         for first in range(0, count, step):
-            some, result = planes[first : first + step], out[first : first + step]
-            inputs = {"in": some, "taps": taps.astype("<u4"), "weights": weights}
-            units = len(some) * rows_out
-            args = sizes | {"turned": int(turned)}
-            self._do("filter_rows", units, args, inputs, {"out": result}, width * 4)
+            some = planes[first : first + step]
+            ops = [
+                _filter("in", "between", rows, (len(some), height, width), "rows"),
+                _filter("between", "out", columns, (len(some), width, high), "columns"),
+            ]
+            inputs = {"in": some, "rows": rows[0].astype("<u4"), "rows'": rows[1]}
+            inputs |= {"columns": columns[0].astype("<u4"), "columns'": columns[1]}
+            outputs = {"out": out[first : first + step]}
+            room = {"between": len(some) * width * high * 4}
+            self._do(ops, inputs, outputs, scratch=LINE * max(width, high) * 4, room=room)
         return out
 
     def _do(
         self,
-        kernel: str,
-        units: int,
-        numbers: Mapping[str, int],
+        ops: Sequence[Op],
         inputs: Mapping[str, np.ndarray],
         outputs: Mapping[str, np.ndarray],
+        *,
         scratch: int,
+        room: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Run one op. What it leaves in "states", an input, is read too."""
-        at, places = CONTROL_BYTES + OP_BYTES, dict[str, int]()
-        for name, array in {**inputs, **outputs}.items():
+        """Run ops. What they leave in "states", an input, is read too; room: bytes between them."""
+        at, places = CONTROL_BYTES + OP_BYTES * len(ops), dict[str, int]()
+        sizes = {name: array.nbytes for name, array in {**inputs, **outputs}.items()}
+        for name, size in {**sizes, **room}.items():
             places[name] = at
-            at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
+            at += -(-size // ALIGNMENT) * ALIGNMENT
         library = self._with_memory(at + scratch)
-        control = pack_control(threads=1, ops=CONTROL_BYTES, scratch=at, scratch_size=scratch)
-        library.write(0, control + pack_op(kernel, units, {**numbers, **places}))
+        table = pack_control(threads=1, ops=CONTROL_BYTES, scratch=at, scratch_size=scratch)
+        for op in ops:
+            arrays = {field: places[name] for field, name in op.arrays.items()}
+            table += pack_op(op.kernel, op.units, {**op.numbers, **arrays})
+        library.write(0, table)
         for name, array in inputs.items():
             library.write(places[name], np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-        library.run(0, 1)
+        library.run(0, len(ops))
         for name, array in outputs.items():
             library.read(places[name], array)
         if "states" in inputs:
@@ -122,3 +145,14 @@ class Workbench:
                 self._library.close()
             self._library, self._size = self._open(size), size
         return self._library
+
+
+def _filter(
+    taken: str, given: str, kernel: resample.Kernel, shape: tuple[int, int, int], name: str
+) -> Op:
+    """Return the op that filters planes of `shape` along their rows, and turns them."""
+    count, height, width = shape
+    taps, high = kernel[0].shape
+    numbers = {"rows_in": height, "rows_out": high, "width": width, "count": taps}
+    arrays = {"in": taken, "out": given, "taps": name, "weights": f"{name}'"}
+    return Op("filter_rows", count * -(-high // LINE), numbers, arrays)

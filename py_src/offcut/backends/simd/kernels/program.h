@@ -162,12 +162,11 @@ typedef struct {
     uint32_t weights, scales, bias_packed;  // results
 } pack_args;
 
-// A filter along the rows of pictures. See image.c.
+// A filter along the rows of pictures, which it turns. See image.c.
 typedef struct {
     uint32_t in, out;        // f32 planes
     uint32_t taps, weights;  // u32, f32 [count][rows_out]
     uint32_t rows_in, rows_out, width, count;
-    uint32_t turned;  // 1: the result's rows are its columns
 } filter_args;
 
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
