@@ -21,6 +21,7 @@ from offcut.imaging.resample import Kernel, bilinear_kernel, filtered, shrink
 __all__ = ["Colours", "estimate"]
 
 SIDE = 384  # pixels at most on the longer side of the small copy
+SHRUNK = 2.0  # times at least, in height and width: finer copies gain nothing
 TRUST = 4.0  # a quarter of a pixel's worth of pure colour is enough to rely on
 UNKNOWN = 128  # as alpha: so far from pure that the pixel takes part in neither estimate
 
@@ -32,7 +33,7 @@ def estimate(image: np.ndarray, matte: np.ndarray) -> Colours:
 
     matte: u8 (H, W), the subject's alpha. Pixels that are transparent already hold no mixture.
     """
-    scale = max(1.0, max(matte.shape) / SIDE)
+    scale = max(SHRUNK, max(matte.shape) / SIDE)
     size = tuple(max(1, round(extent / scale)) for extent in matte.shape)
 
     def prepare(band: np.ndarray, rows: slice) -> np.ndarray:

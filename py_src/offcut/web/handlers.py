@@ -29,7 +29,7 @@ from offcut.web import model_file, ready
 __all__ = ["METHODS", "Report", "Service", "method"]
 
 YIELD_EVERY = 0.03  # seconds between looks at the page's messages
-PAUSE = 0.25  # seconds after which an idle page warms up: a photo that comes before goes first
+PAUSE = 0.1  # seconds after which an idle page warms up: a photo that comes before goes first
 RESTART = "reload the page"
 
 
@@ -82,7 +82,7 @@ class Service:
         await asyncio.sleep(PAUSE)
         if self.session and not self.tasks:
             with contextlib.suppress(OffcutError):  # a photo will tell
-                await removal.warm_up(self.session, yield_to_calls)
+                await removal.warm_up(self.session, self.load_package, yield_to_calls)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Post a message to the page."""
