@@ -18,7 +18,7 @@ import { Failure } from "./failure.js";
  */
 /** @typedef {import("./engine.js").Engine} Engine */
 
-const REDRAW = 100; // milliseconds between drawings of progress, which take time from the photo
+const REDRAW = 200; // milliseconds between drawings of progress, which take time from the photo
 
 export class Photos {
   /** @type {Photo[]} */

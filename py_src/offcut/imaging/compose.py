@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from offcut.imaging.colors import Color, parse_color
-from offcut.imaging.foreground import Colours, estimate
+from offcut.imaging.foreground import Estimate, estimate
 from offcut.imaging.resample import bilinear_taps
 
 __all__ = ["Color", "compose", "parse_color"]
@@ -38,7 +38,7 @@ def compose(
     if only_mask:
         return _masked(matte, image[..., 3])
     soft = decontaminate and _is_soft(matte)
-    colours = _side_by_side(estimate(image, matte)) if soft else None
+    colours = _Colours(estimate(image, matte), matte.shape) if soft else None
     out = np.zeros_like(image)
     for top in range(0, matte.shape[0], BAND):
         rows = slice(top, top + BAND)
@@ -46,7 +46,7 @@ def compose(
         seen = band.view(np.uint32), image[rows].view(np.uint32)  # (n, W, 1), a pixel in one
         np.copyto(*seen, where=final[..., None] > 0)
         if colours is not None:
-            _decontaminate(band, matte[rows], top, matte.shape[0], colours)
+            _decontaminate(band, matte[rows], rows, colours)
         band[..., 3] = final
         if background is not None:
             _put_on(band, background)
@@ -93,20 +93,49 @@ def _soft(matte: np.ndarray) -> np.ndarray:
     return at[flat[at] + np.uint8(1) > 1]  # 255 becomes 0
 
 
-def _side_by_side(colours: Colours) -> np.ndarray:
-    """Return f32 (h, w, 8): subject, 0, background, 0, so that one look finds all of a pixel."""
-    planes = np.zeros((2, 4, *colours[0].shape[1:]), np.float32)
-    planes[0, :3], planes[1, :3] = colours
-    return np.ascontiguousarray(planes.reshape(8, *planes.shape[2:]).transpose(1, 2, 0))
+class _Colours:
+    """Estimated colours, to be looked up for pixels of a photo."""
+
+    def __init__(self, found: Estimate, size: tuple[int, ...]) -> None:
+        """size: rows and columns of the photo."""
+        _, high, wide = found.subject.shape
+        planes = np.zeros((2, 4, high, wide), np.float32)
+        planes[0, :3], planes[1, :3] = found.subject, found.background
+        # f32 (h, w, 8): subject, 0, background, 0, so that one look finds all of a pixel.
+        self._cells = np.ascontiguousarray(planes.reshape(8, high, wide).transpose(1, 2, 0))
+        self._down = bilinear_taps(high, size[0], found.block)
+        self._across = bilinear_taps(wide, size[1], found.block)
+
+    def at(self, rows: slice, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return f32 (m, 8) for the pixels at row y of `rows` and at column x, (m,) each."""
+        low, right = self._across
+        lines = self._lines(rows)  # (n, w, 8)
+        wide = lines.shape[1]
+        flat = lines.reshape(-1, 8)
+        first = y * wide + low[x]
+        left = flat.take(first, axis=0)
+        beside = flat.take(first + int(wide > 1), axis=0)
+        beside -= left
+        beside *= right[x][:, None]
+        left += beside
+        return left
+
+    def _lines(self, rows: slice) -> np.ndarray:
+        """Return f32 (n, w, 8): the cells, interpolated at the photo's `rows`."""
+        low, down = (part[rows] for part in self._down)
+        upper = self._cells[low]
+        below = self._cells[np.minimum(low + 1, len(self._cells) - 1)]
+        below -= upper
+        below *= down[:, None, None]
+        upper += below
+        return upper
 
 
-def _decontaminate(
-    band: np.ndarray, matte: np.ndarray, top: int, height: int, colours: np.ndarray
-) -> None:
+def _decontaminate(band: np.ndarray, matte: np.ndarray, rows: slice, colours: _Colours) -> None:
     """Replace the colours of the soft pixels of `band`, u8 (n, W, 4), in place.
 
-    matte: u8 (n, W). top, height: the band's first row and the photo's rows. colours: f32
-    (h, w, 8). Pixels that were transparent already hold no mixture.
+    matte: u8 (n, W). rows: of the photo that the band is. Pixels that were transparent already
+    hold no mixture.
     """
     width = matte.shape[1]
     at = _soft(matte)  # (m,)
@@ -114,7 +143,7 @@ def _decontaminate(
     if not at.size:
         return
     y = at // width
-    found = _sample(_lines(colours, top, len(band), height), y, at - y * width, width)  # (m, 8)
+    found = colours.at(rows, y, at - y * width)  # (m, 8)
     alpha = matte.reshape(-1)[at] * np.float32(1 / 255)  # (m,)
     levels = band.reshape(-1)  # a view
     for c in range(3):
@@ -122,31 +151,6 @@ def _decontaminate(
         mixed = old + alpha * (subject - old)
         own = subject + alpha * (levels[at * 4 + c] - mixed)
         levels[at * 4 + c] = np.clip(own, 0, 255) + np.float32(0.5)
-
-
-def _lines(colours: np.ndarray, top: int, count: int, height: int) -> np.ndarray:
-    """Return f32 (count, w, 8): `colours` at rows [top, top + count) of a photo of `height`."""
-    low, down = (part[top : top + count] for part in bilinear_taps(len(colours), height))
-    upper = colours[low]
-    below = colours[np.minimum(low + 1, len(colours) - 1)]
-    below -= upper
-    below *= down[:, None, None]
-    upper += below
-    return upper
-
-
-def _sample(lines: np.ndarray, y: np.ndarray, x: np.ndarray, width: int) -> np.ndarray:
-    """Return f32 (m, 8): `lines`, f32 (n, w, 8), at row y and column x of `width`, (m,) each."""
-    across = lines.shape[1]
-    low, right = bilinear_taps(across, width)
-    flat = lines.reshape(-1, 8)
-    first = y * across + low[x]
-    left = flat.take(first, axis=0)
-    beside = flat.take(first + int(across > 1), axis=0)
-    beside -= left
-    beside *= right[x][:, None]
-    left += beside
-    return left
 
 
 def _put_on(band: np.ndarray, background: Color) -> None:

@@ -13,28 +13,35 @@ the true alpha and with a blurred one: untouched .046 and .042; blur-fusion at f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from offcut.imaging.resample import Kernel, bilinear_kernel, filtered, shrink
+from offcut.imaging.resample import MAX_BLOCK, Kernel, bilinear_kernel, block_means, filtered
 
-__all__ = ["Colours", "estimate"]
+__all__ = ["Estimate", "estimate"]
 
-SIDE = 384  # pixels at most on the longer side of the small copy
-SHRUNK = 2.0  # times at least, in height and width: finer copies gain nothing
+SIDE = 384  # pixels, about, on the longer side of the small copy; more where MAX_BLOCK says so
+LEAST_BLOCK = 2  # finer copies gain nothing
 TRUST = 4.0  # a quarter of a pixel's worth of pure colour is enough to rely on
 UNKNOWN = 128  # as alpha: so far from pure that the pixel takes part in neither estimate
 
-Colours = tuple[np.ndarray, np.ndarray]  # subject, background: f32 (3, h, w) each, 0 to 255
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Colours by blocks of pixels, of which those at a photo's end may be cut."""
+
+    subject: np.ndarray  # f32 (3, h, w), 0 to 255
+    background: np.ndarray  # f32 (3, h, w)
+    block: int  # its height and its width in pixels
 
 
-def estimate(image: np.ndarray, matte: np.ndarray) -> Colours:
-    """Return the colours of subject and background, small, for `image`, u8 (H, W, 4).
+def estimate(image: np.ndarray, matte: np.ndarray) -> Estimate:
+    """Return the colours of subject and background in `image`, u8 (H, W, 4).
 
     matte: u8 (H, W), the subject's alpha. Pixels that are transparent already hold no mixture.
     """
-    scale = max(SHRUNK, max(matte.shape) / SIDE)
-    size = tuple(max(1, round(extent / scale)) for extent in matte.shape)
+    block = min(MAX_BLOCK, max(LEAST_BLOCK, round(max(matte.shape) / SIDE)))
 
     def prepare(band: np.ndarray, rows: slice) -> np.ndarray:
         pixels = band.copy()
@@ -43,10 +50,10 @@ def estimate(image: np.ndarray, matte: np.ndarray) -> Colours:
             pixels[..., 3][band[..., 3] < 255] = UNKNOWN
         return pixels
 
-    small = shrink(image, (size[0], size[1]), prepare=prepare)  # (4, h, w)
+    small = block_means(image, (block, block), prepare)  # (4, h, w)
     alpha = small[3] * np.float32(1 / 255)
     subject, background = _spread(small[:3], _eighth(np.stack([alpha, 1 - alpha])))
-    return subject, background
+    return Estimate(subject, background, block)
 
 
 def _eighth(x: np.ndarray) -> np.ndarray:

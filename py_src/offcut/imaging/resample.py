@@ -16,11 +16,13 @@ import numpy as np
 
 __all__ = [
     "BAND_SAMPLES",
+    "MAX_BLOCK",
     "Filterer",
     "Kernel",
     "bilinear_kernel",
     "bilinear_taps",
     "bilinear_width",
+    "block_means",
     "filtered",
     "in_numpy",
     "shrink",
@@ -47,19 +49,24 @@ def shrink(
     """
     full = image.shape[:2]
     block = tuple(min(MAX_BLOCK, max(1, n // (m * KEPT))) for n, m in zip(full, size, strict=True))
-    means = _block_means(image, (block[0], block[1]), prepare)  # (4, H', W')
+    means = block_means(image, (block[0], block[1]), prepare)  # (4, H', W')
     kernels = [_filter(*extents) for extents in zip(full, block, size, strict=True)]
     out = filtered(means, kernels[0], kernels[1])  # (4, h, w)
     return np.clip(out, 0.0, 255.0, out=out)
 
 
-def bilinear_taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
+def bilinear_taps(
+    size_in: int, size_out: int, block: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return, for every output sample, the index before it, i32, and how far past it lies, f32.
+
+    block: outputs that an input covers, of which the last may be cut; None: size_out / size_in.
 
     Pixel areas are aligned, not pixel centres (align_corners is false); edges are repeated. The
     index is at most size_in - 2 (0 when there is one sample), so index + 1 needs care only then.
     """
-    at = (np.arange(size_out, dtype=np.float64) + 0.5) * (size_in / size_out) - 0.5
+    step = 1 / block if block else size_in / size_out
+    at = (np.arange(size_out, dtype=np.float64) + 0.5) * step - 0.5
     at = np.clip(at, 0.0, size_in - 1)
     low = np.minimum(at.astype(np.int32), max(size_in - 2, 0))
     return low, (at - low).astype(np.float32)
@@ -82,8 +89,13 @@ def bilinear_width(rows: np.ndarray, low: np.ndarray, part: np.ndarray) -> np.nd
     return out
 
 
-def _block_means(image: np.ndarray, block: tuple[int, int], prepare: Prepare | None) -> np.ndarray:
-    """Return the mean of each block of pixels, f32 (4, H', W'); blocks at the end may be cut."""
+def block_means(
+    image: np.ndarray, block: tuple[int, int], prepare: Prepare | None = None
+) -> np.ndarray:
+    """Return the mean of each block of pixels, f32 (4, H', W'); blocks at the end may be cut.
+
+    block: rows and columns, at most MAX_BLOCK each. prepare: as in `shrink`.
+    """
     height, width = image.shape[:2]
     high, wide = block
     if block == (1, 1):
