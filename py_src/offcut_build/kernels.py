@@ -1,8 +1,8 @@
 """Compile the SIMD kernels to WebAssembly: .cache/kernels/*, which dist/ ships as kernels/*.
 
 The compiler is clang in the Python package `ziglang` (dependency group `kernels`). The same
-sources give the same bytes. kernels-threads.wasm is the same program for a memory that several
-workers share.
+sources give the same bytes. kernels.wasm runs networks, kernels-threads.wasm does so in a memory that
+several workers share; pictures.wasm has what is done to photos before and after, and to files.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ LINK += ["--export=__heap_base", "--export=__stack_pointer"]
 LINK += ["--compress-relocations"]  # numbers as short as they are; `zig cc` does not know the word
 FEATURES = "generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext+mutable_globals"
 MOST_MEMORY = 512 << 20  # a shared memory must name its limit; browsers reserve that much address
-OUTPUTS: dict[str, tuple[str, list[str]]] = {  # in dist/kernels/ -> processor, linker's own flags
-    "kernels.wasm": (FEATURES, []),
-    "kernels-threads.wasm": (
-        f"{FEATURES}+atomics",
-        ["--shared-memory", f"--max-memory={MOST_MEMORY}"],
-    ),
+SHARED = ["--shared-memory", f"--max-memory={MOST_MEMORY}"]
+OUTPUTS: dict[str, tuple[list[str], list[str]]] = {  # in dist/kernels/ -> flags, linker's own flags
+    "kernels.wasm": ([f"-mcpu={FEATURES}", "-DWITHOUT_PICTURES"], []),
+    "kernels-threads.wasm": ([f"-mcpu={FEATURES}+atomics", "-DWITHOUT_PICTURES"], SHARED),
+    "pictures.wasm": ([f"-mcpu={FEATURES}", "-DWITHOUT_NETWORKS"], []),
 }
 
 
@@ -55,9 +54,9 @@ def build(tree: Tree) -> None:
 def compile_one(name: str, *, python: Path, root: Path, sources: list[Path], out: Path) -> None:
     """Compile one of OUTPUTS to the file `out`, with the ziglang of the interpreter `python`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    processor, own = OUTPUTS[name]
+    flags, own = OUTPUTS[name]
     zig = [str(python), "-m", "ziglang"]
-    compiler = [*zig, "cc", "-target", "wasm32-freestanding", f"-mcpu={processor}", *FLAGS, "-c"]
+    compiler = [*zig, "cc", "-target", "wasm32-freestanding", *flags, *FLAGS, "-c"]
     objects = []
     for source in sources:
         objects.append(str(out.with_name(f"{out.stem}-{source.stem}.o")))

@@ -131,13 +131,13 @@ class WasmLibrary:
             assert not helper.is_alive(), "a helper does not end"
 
 
-def wasm(cache: pytest.Cache) -> Machine:
-    """Return a machine that runs the kernels in wasmtime."""
+def wasm(cache: pytest.Cache, *, pictures: bool = False) -> Machine:
+    """Return a machine that runs the kernels in wasmtime, for networks or for pictures."""
     folder = cache.mkdir("kernels")
 
     def start(size: int, threads: int) -> Library:
         name = "kernels-threads.wasm" if threads > 1 else "kernels.wasm"
-        return WasmLibrary(compiled(name, folder), size, threads)
+        return WasmLibrary(compiled("pictures.wasm" if pictures else name, folder), size, threads)
 
     return start
 

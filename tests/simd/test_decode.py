@@ -17,7 +17,7 @@ from tests.simd import machines
 
 @pytest.fixture(params=["native", "wasm"])
 def kernels(request: pytest.FixtureRequest, cache: pytest.Cache) -> Iterator[rans.Decoder]:
-    start = machines.native if request.param == "native" else machines.wasm(cache)
+    start = machines.native if request.param == "native" else machines.wasm(cache, pictures=True)
     yield Workbench(lambda size: start(size, 1)).decode
 
 

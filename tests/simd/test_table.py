@@ -8,7 +8,7 @@ import pytest
 
 from offcut.backends.simd import compile_native
 from offcut.backends.simd.library_native import NativeLibrary
-from offcut.backends.simd.table import FIELDS, KERNELS, OP_BYTES, pack_op
+from offcut.backends.simd.table import FIELDS, FIRST_PICTURE, KERNELS, OP_BYTES, PICTURES, pack_op
 
 CODES = {"uint32_t": "I", "int32_t": "i", "float": "f"}
 HEADER = (compile_native.SOURCES / "program.h").read_text()
@@ -31,10 +31,12 @@ def test_arguments_are_laid_out_as_in_the_header(layout: str) -> None:
     assert FIELDS[layout] == header_fields(layout)
 
 
-def test_kernels_are_numbered_as_in_the_interpreter() -> None:
+@pytest.mark.parametrize(("table", "kernels"), [("NETWORKS", KERNELS), ("PICTURES", PICTURES)])
+def test_kernels_are_numbered_as_in_the_interpreter(table: str, kernels: dict[str, str]) -> None:
     text = (compile_native.SOURCES / "program.c").read_text()
-    table = text.split("KERNELS[] = {")[1].split("}")[0]
-    assert re.findall(r"\w+", table) == list(KERNELS)
+    listed = text.split(f"{table}[] = {{")[1].split("}")[0]
+    assert re.findall(r"\w+", listed) == list(kernels)
+    assert f"FIRST_PICTURE = {FIRST_PICTURE} " in text
 
 
 def test_an_op_is_as_long_as_the_library_says() -> None:

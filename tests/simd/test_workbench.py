@@ -20,7 +20,7 @@ def bench(
     request: pytest.FixtureRequest, cache: pytest.Cache, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Workbench]:
     monkeypatch.setattr(workbench, "SMALL", 0)
-    start = machines.native if request.param == "native" else machines.wasm(cache)
+    start = machines.native if request.param == "native" else machines.wasm(cache, pictures=True)
     yield Workbench(lambda size: start(size, 1))
 
 

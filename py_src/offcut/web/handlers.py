@@ -53,8 +53,8 @@ class Service:
     def __post_init__(self) -> None:
         """Hand the kernels to the backend that uses them."""
         if self.kernels:
-            kernels = self.kernels
-            library_js.configure(kernels.single, kernels.threads, kernels.startThread)
+            given = self.kernels
+            library_js.configure(given.single, given.threads, given.startThread, given.pictures)
 
     def accept(self, message: Any) -> None:
         """Begin to answer a message {id, method, params}."""

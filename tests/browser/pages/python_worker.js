@@ -11,7 +11,7 @@ scope.onmessage = async (/** @type {MessageEvent} */ { data }) => {
     pyodide.globals.set("load_package", loadPackage);
     if (kernels) {
       const simd = pyodide.pyimport("offcut.backends.simd.library_js");
-      simd.configure(kernels.single, kernels.threads, kernels.startThread);
+      simd.configure(kernels.single, kernels.threads, kernels.startThread, kernels.pictures);
     }
     for (const [path, text] of Object.entries(data.files)) {
       pyodide.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));

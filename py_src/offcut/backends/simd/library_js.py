@@ -5,6 +5,7 @@ The worker that runs Python calls `configure` once, before the first model is co
     single        WebAssembly.Module of kernels/kernels.wasm
     threads       WebAssembly.Module of kernels/kernels-threads.wasm, or None
     start_thread  function that returns a new Worker running kernel_thread.js, or None
+    pictures      WebAssembly.Module of kernels/pictures.wasm, for the workbench, or None
 
 Without it the backend says that it is unavailable. With `threads` and `start_thread`, on a page
 that is cross-origin isolated, a program gets helper threads on a shared Memory. When any of that
@@ -32,16 +33,19 @@ READY_SECONDS = 10.0
 CONFIGURED: dict[str, Any] = {}  # what `configure` was given: one page, one set of kernels
 
 
-def configure(single: Any, threads: Any = None, start_thread: Any = None) -> None:
+def configure(
+    single: Any, threads: Any = None, start_thread: Any = None, pictures: Any = None
+) -> None:
     """Take the compiled modules, as the module's docstring says."""
-    bench = Workbench(lambda size: JsLibrary(single, size, threads=1))
-    CONFIGURED.update(single=single, threads=threads, start_thread=start_thread, bench=bench)
-    bench.install()
+    CONFIGURED.update(single=single, threads=threads, start_thread=start_thread)
+    if pictures:
+        CONFIGURED["bench"] = Workbench(lambda size: JsLibrary(pictures, size, threads=1))
+        CONFIGURED["bench"].install()
 
 
 def forget() -> None:
     """Zero what the kernels' work on pictures has left; programs have a memory of their own."""
-    if CONFIGURED:
+    if "bench" in CONFIGURED:
         CONFIGURED["bench"].forget()
 
 

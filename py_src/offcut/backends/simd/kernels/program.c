@@ -25,15 +25,34 @@ typedef struct {
     share shares[16];  // by thread
 } control;
 
-static kernel *const KERNELS[] = {
+// A build may leave out one half: kernels.wasm has no pictures, pictures.wasm no networks.
+#ifndef WITHOUT_NETWORKS
+static kernel *const NETWORKS[] = {
     conv_winograd, conv_direct, conv_narrow,
     max_pool, average_pool, resize_u8, dequantize, quantize,
     quantize_finely, pack_weights,
     conv_float, conv_float_winograd, conv_float_windows, pack_float, pack_float_winograd,
     max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float,
     reduce_float, normalize_float, conv_depthwise, affine_u8, reduce_u8, normalize_u8,
-    conv_float_pixel, decode_rans, filter_rows,
+    conv_float_pixel,
 };
+#else
+static kernel *const NETWORKS[] = {0};
+#endif
+#ifndef WITHOUT_PICTURES
+static kernel *const PICTURES[] = {decode_rans, filter_rows};
+#else
+static kernel *const PICTURES[] = {0};
+#endif
+enum { FIRST_PICTURE = 64 };  // its number; networks' count from 0
+
+// Traps when this build has no such kernel.
+static kernel *find_kernel(uint32_t number) {
+    int picture = number >= FIRST_PICTURE;
+    if (picture) number -= FIRST_PICTURE;
+    require(number < (picture ? sizeof PICTURES : sizeof NETWORKS) / sizeof(kernel *));
+    return picture ? PICTURES[number] : NETWORKS[number];
+}
 
 static void barrier(control *c, uint32_t threads) {
     if (threads == 1) return;
@@ -81,10 +100,9 @@ static void run_job(uint8_t *memory, int ith, int nth) {
     uint32_t end = c->end;
     for (uint32_t i = c->begin; i < end; i++) {
         a.op = (op *)(memory + c->ops) + i;
-        require(a.op->kernel < sizeof KERNELS / sizeof *KERNELS);
         a.emptied = 0;
         a.shares[ith].taken[!a.turn] = 0;
-        KERNELS[a.op->kernel](&a);
+        find_kernel(a.op->kernel)(&a);
         barrier(c, (uint32_t)nth);
         a.turn = !a.turn;
     }

@@ -181,7 +181,7 @@ typedef struct {
 } rans_args;
 
 typedef struct {
-    uint32_t kernel;  // which row of KERNELS
+    uint32_t kernel;  // which one, as program.c counts
     uint32_t units;   // how many pieces the kernel splits its work into: rows, blocks, ...
     union {
         conv_args conv;
