@@ -1,8 +1,8 @@
 """Compile the SIMD kernels to WebAssembly: .cache/kernels/*, which dist/ ships as kernels/*.
 
 The compiler is clang in the Python package `ziglang` (dependency group `kernels`). The same
-sources give the same bytes. kernels.wasm runs networks, kernels-threads.wasm does so in a memory that
-several workers share; pictures.wasm has what is done to photos before and after, and to files.
+sources give the same bytes. kernels.wasm runs networks; kernels-threads.wasm does so in a memory
+that several workers share; pictures.wasm has what is done to photos before and after.
 """
 
 from __future__ import annotations
