@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from offcut.convert.calibrate import attach, calibrate
+from offcut.convert.calibrate import attach, calibrate, with_concats
+from offcut.convert.draft import Draft
 from offcut.convert.shift import shift
 from offcut.errors import UnsupportedOperatorError
 from offcut.graph import Node
@@ -48,6 +49,36 @@ def test_trained_weights_come_back_as_a_draft() -> None:
         network.tensors[0] += 1
     name = network.names[0]
     assert np.allclose(draft_of(network, draft).weights[name], draft.weights[name] + 1)
+
+
+def means_of(draft: Draft, inputs: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the mean of what each convolution sees, by its weight's name."""
+    seen = with_concats(draft.graph, calibrate(draft, inputs))
+    nodes = [node for node in draft.graph.nodes if node.op == "Conv"]
+    return {node.inputs[1]: seen[node.inputs[0]].mean for node in nodes}
+
+
+def test_centring_the_biases_changes_nothing_by_itself() -> None:
+    draft, photos = small.draft(), small.photos(3)
+    network = Network(draft.graph, draft.weights)
+    before = network(photos[0])["alpha"].detach()
+    network.centre(means_of(draft, [x.numpy() for x in photos]))
+    assert torch.allclose(network(photos[0])["alpha"], before, atol=EQUAL)
+    made = network.arrays()
+    assert all(np.allclose(made[name], draft.weights[name], atol=EQUAL) for name in made)
+
+
+def test_a_weight_that_moves_keeps_the_mean_of_its_row_when_biases_are_centred() -> None:
+    draft, photos = small.draft(), small.photos(3)
+    x = torch.cat(photos)
+    network = Network(draft.graph, draft.weights)
+    network.centre(means_of(draft, [photo.numpy() for photo in photos]))
+    before = network(x, keep=("side",))["side"].detach()
+    with torch.no_grad():
+        network.tensor("side.w")[0, :, 1, 1] += 0.1  # the tap that no padding reaches
+    after = network(x, keep=("side",))["side"].detach()
+    assert (after - before).abs().mean() > 0.01
+    assert float((after - before).mean()) == pytest.approx(0, abs=EQUAL)
 
 
 def test_an_operator_that_cannot_be_trained_is_named() -> None:

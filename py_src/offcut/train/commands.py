@@ -77,6 +77,7 @@ def train_file(
         folder=folders.run,
         others=_others(pupil, draft.statistics, card),
     )
+    pupil.student.centre(pupil.means)
     train(pupil.student, run, tell)
     made = finished(pupil)
     if recipe.variant:

@@ -30,7 +30,7 @@ from offcut.train.recipe import Phase, Recipe
 
 __all__ = ["Run", "fidelity", "train"]
 
-QUIET = 0.03  # of the rate, for what is not quantized beside weights that are
+QUIET = 0.01  # of the rate, for what is not quantized beside weights that are
 AVERAGE = 0.98  # of the average's weights that a step keeps, once there were enough steps
 Tell = Callable[[str], object]
 
@@ -46,7 +46,7 @@ class Run:
     held: Tensor
     folder: Path
     others: int = 0  # bytes of the file that are not levels of weights
-    every: int = 50  # steps between reports
+    every: int = 100  # steps between reports
 
 
 def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[dict[str, Any]]:

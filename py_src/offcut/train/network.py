@@ -28,7 +28,8 @@ class Network(nn.Module):
     """The graph's operators in order; its weights are parameters, float32.
 
     quantizers: modules through which weights go before they are used, by their names' order in
-    `quantized`; see fake_quant.py.
+    `quantized`; see fake_quant.py. means: of what a convolution reads, with its weight's name, by
+    the name of its bias, where that is centred.
     """
 
     def __init__(self, graph: Graph, weights: Mapping[str, np.ndarray]) -> None:
@@ -47,10 +48,39 @@ class Network(nn.Module):
         )
         self.quantized: tuple[str, ...] = ()
         self.quantizers = nn.ModuleList()
+        self.means: dict[str, tuple[str, Tensor]] = {}
 
     def quantize(self, quantizers: Mapping[str, nn.Module]) -> None:
         """Send weights through modules from now on, by name."""
         self.quantized, self.quantizers = tuple(quantizers), nn.ModuleList(quantizers.values())
+
+    @torch.no_grad()
+    def centre(self, means: Mapping[str, np.ndarray]) -> None:
+        """Train biases as what their convolutions make on average, from now on.
+
+        means: (c,) of what a convolution sees, by its weight's name. Behind a ReLU means are far
+        from zero: a weight that moves moves the mean of its row most of all, and so do all others,
+        which hides what each could do. With its mean kept, a row moves apart from its neighbours.
+        """
+        for node in self.graph.nodes:
+            if node.op == "Conv" and len(node.inputs) == 3 and node.inputs[1] in means:
+                if int(node.attributes.get("group", 1)) == 1:  # type: ignore[arg-type]  # by its op
+                    mean = torch.tensor(means[node.inputs[1]], dtype=torch.float32)
+                    self.means[node.inputs[2]] = (node.inputs[1], mean)
+        values = self._weights()
+        for name in self.means:
+            parameter = self.tensor(name)
+            parameter += parameter - values[name]
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Return weights and biases as the operators use them, by name."""
+        values: dict[str, Tensor] = dict(zip(self.names, self.tensors, strict=True))
+        for name, quantizer in zip(self.quantized, self.quantizers, strict=True):
+            values[name] = quantizer(values[name])
+        for name, (weight, mean) in self.means.items():
+            made = (values[weight].sum(dim=(2, 3)) * mean).sum(dim=1)  # (o,)
+            values[name] = values[name] - made.reshape(-1, *[1] * (values[name].ndim - 1))
+        return values
 
     def tensor(self, name: str) -> nn.Parameter:
         """Return a weight, as it is before any quantizer."""
@@ -66,9 +96,7 @@ class Network(nn.Module):
     def forward(self, x: Tensor, keep: Collection[str] = ()) -> dict[str, Tensor]:
         """Return the graph's outputs, and the values named in `keep`, for x (n, 3, h, w)."""
         graph, last = self.graph, self.graph.last_uses()
-        values = dict(zip(self.names, self.tensors, strict=True))
-        for name, quantizer in zip(self.quantized, self.quantizers, strict=True):
-            values[name] = quantizer(values[name])
+        values = self._weights()
         values[graph.inputs[0]] = x
         wanted = {*graph.outputs, *keep}
         for at, node in enumerate(graph.nodes):
@@ -80,9 +108,10 @@ class Network(nn.Module):
         return {name: values[name] for name in wanted}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the weights, float64 as a Draft has them."""
-        rows = zip(self.names, self.tensors, strict=True)
-        return {name: tensor.detach().double().numpy() for name, tensor in rows}
+        """Return the weights before any quantizer and all biases, float64 as a Draft has them."""
+        values = dict(zip(self.names, self.tensors, strict=True))
+        values |= {name: tensor for name, tensor in self._weights().items() if name in self.means}
+        return {name: tensor.detach().double().numpy() for name, tensor in values.items()}
 
 
 def draft_of(network: Network, draft: Draft) -> Draft:

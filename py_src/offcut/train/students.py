@@ -17,6 +17,7 @@ from torch import Tensor
 from offcut import container
 from offcut.card import ModelCard
 from offcut.container import Model
+from offcut.convert.calibrate import with_concats
 from offcut.convert.draft import Draft
 from offcut.convert.equalize import equalize
 from offcut.convert.shift import shift
@@ -38,12 +39,16 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Pupil:
-    """A student, its teacher, the student's draft, and which channels it kept, by value."""
+    """A student, its teacher, the student's draft, and which channels it kept, by value.
+
+    means: of what each weight that is quantized sees, by its name, for Network.centre.
+    """
 
     student: Network
     teacher: Network
     draft: Draft
     kept: Mapping[str, np.ndarray] = field(default_factory=dict)
+    means: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def pruned(
@@ -80,7 +85,13 @@ def quantized(draft: Draft) -> Pupil:
     weights = {**draft.weights, **levels}
     student = Network(draft.graph, weights)
     student.quantize(quantizers)
-    return Pupil(student, teacher, draft)
+    seen = with_concats(draft.graph, draft.statistics)
+    means = {
+        node.inputs[1]: seen[node.inputs[0]].mean
+        for node in draft.graph.nodes
+        if node.op == "Conv" and node.inputs[1] in quantizers and node.inputs[0] in seen
+    }
+    return Pupil(student, teacher, draft, means=means)
 
 
 def _quantizers(rounded: Mapping[str, QuantizedTensor]) -> dict[str, WeightQuantizer]:
@@ -112,7 +123,8 @@ def save(pupil: Pupil, folder: Path, card: ModelCard) -> None:
         start, draft = folder / "start.safetensors", pupil.draft
         _write(start, draft.graph, draft.weights, draft.rounded, card)
     kept = {name: row.tolist() for name, row in pupil.kept.items()}
-    document = {"record": pupil.draft.record, "kept": kept}
+    means = {name: row.tolist() for name, row in pupil.means.items()}
+    document = {"record": pupil.draft.record, "kept": kept, "means": means}
     (folder / "kept.json").write_text(json.dumps(document) + "\n")
 
 
@@ -134,6 +146,7 @@ def load(folder: Path) -> Pupil | None:
     try:
         document = json.loads((folder / "kept.json").read_text())
         kept = {name: np.array(row, np.intp) for name, row in document["kept"].items()}
+        means = {name: np.array(row, np.float64) for name, row in document["means"].items()}
         record = tuple(map(str, document["record"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFormatError(f"{folder / 'kept.json'}: malformed: {error}") from error
@@ -146,7 +159,7 @@ def load(folder: Path) -> Pupil | None:
     student = Network(graph, weights)
     student.quantize(_quantizers(rounded))
     draft = Draft(graph, weights, rounded=rounded, record=record)
-    return Pupil(student, Network(theirs, exact), draft, kept)
+    return Pupil(student, Network(theirs, exact), draft, kept, means)
 
 
 def _read(path: Path) -> tuple[Graph, dict[str, np.ndarray], dict[str, QuantizedTensor]]:
