@@ -17,10 +17,14 @@ from offcut_build.tree import Tree
 __all__ = ["OUTPUTS", "build", "compile_one"]
 
 SECONDS = 600.0
-# -Os: hot loops unroll and inline by their own words; everything else is to be small.
+# -Os: hot loops unroll and inline by their own words; everything else is to be small. -Oz, which
+# `zig cc` takes for -Os, makes files smaller; LOOPS it makes slower, or larger.
 FLAGS = ["-std=c11", "-Os", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
 FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where to
+SMALLEST = ["-Xclang", "-Oz"]
+LOOPS = {"conv_float", "conv_float_winograd", "conv_narrow", "conv_winograd", "epilogue", "gemm"}
+LOOPS |= {"program"}
 LINK = ["--no-entry", "-s", "--import-memory", "-z", "stack-size=65536"]
 LINK += ["--export=__heap_base", "--export=__stack_pointer"]
 LINK += ["--compress-relocations"]  # numbers as short as they are; `zig cc` does not know the word
@@ -39,7 +43,8 @@ def build(tree: Tree) -> None:
     backend = tree.package / "backends" / "simd"
     venv.setup(tree, "kernels")
     sources = sorted((backend / "kernels").glob("*.c"))
-    key = stamp.fingerprint([backend / "kernels"], also=[FLAGS, LINK, OUTPUTS])
+    options = [FLAGS, SMALLEST, sorted(LOOPS), LINK, OUTPUTS]
+    key = stamp.fingerprint([backend / "kernels"], also=options)
     there = all((tree.kernels / name).exists() for name in OUTPUTS)
     if there and stamp.read(tree, "kernels").get("key") == key:
         return
@@ -60,7 +65,8 @@ def compile_one(name: str, *, python: Path, root: Path, sources: list[Path], out
     objects = []
     for source in sources:
         objects.append(str(out.with_name(f"{out.stem}-{source.stem}.o")))
-        one = [str(source.relative_to(root)), "-o", objects[-1]]
+        size = [] if source.stem in LOOPS else SMALLEST
+        one = [*size, str(source.relative_to(root)), "-o", objects[-1]]
         capture([*compiler, *one], where=root, seconds=SECONDS)
     link = [*zig, "wasm-ld", *own, *LINK, *objects, "-o", str(out)]
     capture(link, where=root, seconds=SECONDS)
