@@ -55,9 +55,9 @@ INLINE i32x4 scaled(u8x8 both, i16x8 factors, i32x4 terms, const int sums) {
     return sum >> FINE;
 }
 
-// A row of w cells of n channels.
-INLINE void scale_cells(const scaling *s, int w, int n, const uint8_t *in, const uint8_t *other,
-                        uint8_t *out, const int sums) {
+// `rows` rows of cells, of n channels.
+INLINE void scale_cells(const scaling *s, const affine_args *by, int rows, int n, const uint8_t *in,
+                        const uint8_t *other, uint8_t *out, const int sums) {
     i16x8 factors[4];
     i32x4 terms[4];
     u8x16 b = (u8x16){0} + (uint8_t)WHOLE;
@@ -65,41 +65,44 @@ INLINE void scale_cells(const scaling *s, int w, int n, const uint8_t *in, const
         factors[i] = load_i16x8(s->pairs[i * 4]);
         terms[i] = load_i32x4(s->terms + i * 4);
     }
-    for (int x = 0; x < w * CELL; x += CELL) {
-        u8x16 a = load_u8x16(in + x);
-        if (sums) b = load_u8x16(other + x);
-        u8x16 both = first_pairs(a, b);
-        i16x8 first = narrow_i32(scaled(low_u8(both), factors[0], terms[0], sums),
-                                 scaled(high_u8(both), factors[1], terms[1], sums));
-        i16x8 last = first;
-        if (n > BLOCK) {
-            both = last_pairs(a, b);
-            last = narrow_i32(scaled(low_u8(both), factors[2], terms[2], sums),
-                              scaled(high_u8(both), factors[3], terms[3], sums));
+    for (; rows > 0; rows--, in += by->pitch_in, other += by->pitch_in, out += by->pitch_out)
+        for (int x = 0; x < by->w * CELL; x += CELL) {
+            u8x16 a = load_u8x16(in + x);
+            if (sums) b = load_u8x16(other + x);
+            u8x16 both = first_pairs(a, b);
+            i16x8 first = narrow_i32(scaled(low_u8(both), factors[0], terms[0], sums),
+                                     scaled(high_u8(both), factors[1], terms[1], sums));
+            i16x8 last = first;
+            if (n > BLOCK) {
+                both = last_pairs(a, b);
+                last = narrow_i32(scaled(low_u8(both), factors[2], terms[2], sums),
+                                  scaled(high_u8(both), factors[3], terms[3], sums));
+            }
+            store_u8x16(out + x, narrow_i16(first, last));
         }
-        store_u8x16(out + x, narrow_i16(first, last));
-    }
 }
 
-static void scale_row(const scaling *s, int w, int n, const uint8_t *in, const uint8_t *other,
-                      uint8_t *out) {
+// `rows` rows of a plane.
+static void scale_rows(const scaling *s, const affine_args *by, int rows, int n, const uint8_t *in,
+                       const uint8_t *other, uint8_t *out) {
     if (!s->sums)
-        scale_cells(s, w, n, in, other, out, 0);
+        scale_cells(s, by, rows, n, in, other, out, 0);
     else if (s->bits == FINE)
-        scale_cells(s, w, n, in, other, out, 1);
+        scale_cells(s, by, rows, n, in, other, out, 1);
     else  // seldom: one by one
-        for (int x = 0; x < w * CELL; x += CELL)
-            for (int i = 0; i < n; i++) {
-                int sum = in[x + i] * s->pairs[i][0] + other[x + i] * s->pairs[i][1];
+        for (; rows > 0; rows--, in += by->pitch_in, other += by->pitch_in, out += by->pitch_out)
+            for (int x = 0; x < by->w * CELL; x++) {
+                int i = x % CELL, sum = in[x] * s->pairs[i][0] + other[x] * s->pairs[i][1];
                 sum = (sum + s->terms[i]) >> COARSE;
-                out[x + i] = (uint8_t)at_least(at_most(sum, 255), 0);
+                out[x] = (uint8_t)at_least(at_most(sum, 255), 0);
             }
 }
 
-static void limit_row(const affine_args *s, const uint8_t *in, uint8_t *out) {
+static void limit_rows(const affine_args *s, int rows, const uint8_t *in, uint8_t *out) {
     u8x16 least = (u8x16){0} + (uint8_t)s->least, most = (u8x16){0} + (uint8_t)s->most;
-    for (int x = 0; x < s->w * CELL; x += CELL)
-        store_u8x16(out + x, min_u8(max_u8(load_u8x16(in + x), least), most));
+    for (; rows > 0; rows--, in += s->pitch_in, out += s->pitch_out)
+        for (int x = 0; x < s->w * CELL; x += CELL)
+            store_u8x16(out + x, min_u8(max_u8(load_u8x16(in + x), least), most));
 }
 
 INLINE int first_channel(const args *a, const affine_args *s, int plane) {
@@ -120,6 +123,12 @@ static void set_plane(const args *a, const affine_args *s, int first, int n, sca
     set_scaling(by, factors, s->second, terms);
 }
 
+static void finish_plane(const args *a, const affine_args *s, int plane, int y, int rows) {
+    for (; rows > 0; rows--, y++)
+        fill_border(a->memory + table_of(a, s->out)[plane], s->pitch_out, y, s->h, s->w,
+                    (uint8_t)s->border);
+}
+
 // A piece of work is a band of rows of all planes. With `limits`, scale and zero point stay.
 // scratch: the scaling of each plane, or one for all of them.
 void affine_u8(args *a) {
@@ -132,18 +141,17 @@ void affine_u8(args *a) {
     for (int plane = 0, first = 0; step && plane < (int)s->planes; first += (int)counts[plane++])
         set_plane(a, s, first, (int)counts[plane], by + plane);
     for (int band; (band = next_piece(a)) >= 0;)
-        for (int plane = 0; plane < (int)s->planes; plane++)
-            for (int y = band * BAND; y < at_most(band * BAND + BAND, s->h); y++) {
-                const uint8_t *from = a->memory + in[plane] + y * s->pitch_in;
-                uint8_t *to = a->memory + out[plane] + y * s->pitch_out;
-                if (s->limits)
-                    limit_row(s, from, to);
-                else
-                    scale_row(by + plane * step, s->w, (int)counts[plane], from,
-                              a->memory + other[plane] + y * s->pitch_in, to);
-                fill_border(a->memory + out[plane], s->pitch_out, y, s->h, s->w,
-                            (uint8_t)s->border);
-            }
+        for (int plane = 0; plane < (int)s->planes; plane++) {
+            int y = band * BAND, rows = at_most(BAND, s->h - y);
+            const uint8_t *from = a->memory + in[plane] + y * s->pitch_in;
+            const uint8_t *with = a->memory + other[plane] + y * s->pitch_in;
+            uint8_t *to = a->memory + out[plane] + y * s->pitch_out;
+            if (s->limits)
+                limit_rows(s, rows, from, to);
+            else
+                scale_rows(by + plane * step, s, rows, (int)counts[plane], from, with, to);
+            finish_plane(a, s, plane, y, rows);
+        }
 }
 
 typedef struct {
@@ -213,9 +221,7 @@ void normalize_u8(args *a) {
                        (float)mean * factors[i];
         }
         set_scaling(&by, factors, 0.0f, terms);
-        for (int y = 0; y < s->h; y++, in += s->pitch_in) {
-            scale_row(&by, s->w, n, in, in, out + y * s->pitch_out);
-            fill_border(out, s->pitch_out, y, s->h, s->w, (uint8_t)s->border);
-        }
+        scale_rows(&by, s, s->h, n, in, in, out);
+        finish_plane(a, s, plane, 0, s->h);
     }
 }
