@@ -117,6 +117,35 @@ def test_steps_inside_of_wide_rows_read_them_where_they_are(
     check(native, network([node], {"x": x}, weights, ["y"]), {"x": x}, "conv_float_windows")
 
 
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("width", [63, 96, 97, 130])
+def test_strided_steps_inside_of_wide_rows_read_them_where_they_are(
+    native: Machine, width: int, stride: int
+) -> None:
+    rng = np.random.default_rng(width)
+    weights = {"w": array(rng, 20, 1, 3, 3), "b": array(rng, 20)}
+    x = array(rng, 1, 20, 9, width)
+    along = {"pads": (1, 1, 1, 1), "strides": (stride, stride), "group": 20}
+    node = Node("Conv", ("x", "w", "b"), ("y",), along)
+    check(native, network([node], {"x": x}, weights, ["y"]), {"x": x}, "conv_float_windows")
+
+
+@pytest.mark.parametrize("activation", ["", "Relu", "Relu6", "Sigmoid"])
+@pytest.mark.parametrize("size", [(16, 16), (8, 12), (7, 9), (96, 128)])
+@pytest.mark.parametrize("c", [3, 8, 19])
+def test_few_sums_of_channels_agree_with_the_definition(
+    native: Machine, wasm: Machine, c: int, size: tuple[int, int], activation: str
+) -> None:
+    """A 1x1 kernel with fewer outputs than a tile, its channels in groups."""
+    rng = np.random.default_rng(c)
+    weights = {"w": array(rng, 2, c, 1, 1), "b": array(rng, 2)}
+    x = array(rng, 1, c, *size) * np.float32(4)
+    node = Node("Conv", ("x", "w", "b"), ("y",), {"activation": activation})
+    model = network([node], {"x": x}, weights, ["y"])
+    check(native, model, {"x": x}, "conv_float_windows")
+    check_bits(native, wasm, model, {"x": x})
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_convolutions_give_the_same_bits_everywhere(
     native: Machine, wasm: Machine, kind: str

@@ -129,6 +129,6 @@ def windows_scratch(
 ) -> int:
     """Return the bytes that kernels/windows.c needs: an output row, and input rows it keeps."""
     whole = -(-width // 16) * 16
-    phase = whole + (kernel[1] - 1) * dilations[1] // stride + 4
+    copy = whole * stride + (kernel[1] - 1) * dilations[1] + 4
     rows = (kernel[0] - 1) * dilations[0] + 1
-    return (whole + rows * stride * phase + 1) * 4 + rows * 8
+    return rows * 8 + (whole + rows * copy) * 4

@@ -22,7 +22,7 @@ TAPS = 36
 QUAD = 16  # outputs of a row that Winograd takes at a time: four floats per tap
 QUADS = 4  # a panel is a multiple of this, whatever the build's vectors hold
 COLUMNS_BYTES = 384 << 10  # of a panel's inputs, so that they stay in the cache
-ROW = 2048  # pixels that a narrow 1x1 convolution takes at a time
+ROW = 8192  # pixels that a narrow 1x1 convolution takes at a time
 LEAST_PANELS = 16  # so that all threads have some
 WINOGRAD_MOST = 1 << 16  # inputs times outputs: beyond, the weights take too much memory
 
@@ -73,7 +73,8 @@ def emit_product(
     kernel, panel, scratch = _kernel(shape, simple=len(values) == 2 and "row_runs" not in args)
     if kernel == "conv_float_windows":
         shape = _flattened(shape, ROW)
-    units = shape.o * shape.grid.height
+        panel = 1 if shape.o < LEAST_PANELS else shape.grid.height
+    units = shape.o * -(-shape.grid.height // max(1, panel))
     if kernel == "conv_float_winograd":
         units = -(-_quads(shape) // panel)
     elif kernel == "conv_float_pixel":
