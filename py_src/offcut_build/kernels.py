@@ -18,13 +18,13 @@ __all__ = ["OUTPUTS", "build", "compile_one"]
 
 SECONDS = 600.0
 # -Os: hot loops unroll and inline by their own words; everything else is to be small. -Oz, which
-# `zig cc` takes for -Os, makes files smaller; LOOPS it makes slower, or larger.
+# `zig cc` takes for -Os, makes files smaller, but slower or even larger those of LOOPS.
 FLAGS = ["-std=c11", "-Os", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
 FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where to
 SMALLEST = ["-Xclang", "-Oz"]
 LOOPS = {"conv_float", "conv_float_winograd", "conv_narrow", "conv_winograd", "epilogue", "gemm"}
-LOOPS |= {"program"}
+LOOPS |= {"image", "program"}
 LINK = ["--no-entry", "-s", "--import-memory", "-z", "stack-size=65536"]
 LINK += ["--export=__heap_base", "--export=__stack_pointer"]
 LINK += ["--compress-relocations"]  # numbers as short as they are; `zig cc` does not know the word
