@@ -1,4 +1,4 @@
-"""Pictures filtered by the kernels are, to the bit, those that numpy filters."""
+"""What the kernels make of pictures is, to the bit, what numpy makes of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from offcut.backends.simd import workbench
 from offcut.backends.simd.workbench import Workbench
-from offcut.imaging import resample
+from offcut.card import OutputSpec
+from offcut.imaging import guided, refine, resample
 from tests.simd import machines
 
 
@@ -44,7 +45,7 @@ def test_any_filter_gives_numpys_bits(
         got = native.filter(picture, rows, columns)
     finally:
         workbench.SMALL = limit
-    assert np.array_equal(got, resample.in_numpy(picture, rows, columns))
+    assert np.array_equal(got, resample.filtered.definition(picture, rows, columns))
 
 
 def test_a_photo_is_shrunk_to_the_same_bits(
@@ -52,8 +53,50 @@ def test_a_photo_is_shrunk_to_the_same_bits(
 ) -> None:
     image = np.random.default_rng(1).integers(0, 256, (333, 457, 4)).astype(np.uint8)
     wanted = resample.shrink(image, (96, 128))
-    monkeypatch.setattr(resample, "_chosen", [bench.filter])
+    monkeypatch.setattr(resample.filtered, "_chosen", bench.filter)
     assert np.array_equal(resample.shrink(image, (96, 128)), wanted)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (40, 33), (320, 320), (7, 50)])
+def test_the_guided_filter_gives_numpys_bits(bench: Workbench, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(size[0])
+    colours = rng.random((3, *size), np.float32)
+    alpha = np.clip(rng.normal(0.5, 1, size), 0, 1).astype(np.float32)
+    colours[:, : size[0] // 2] = 0.25  # where a colour does not vary
+    wanted = guided.coefficients.definition(alpha, colours)
+    assert np.array_equal(bench.coefficients(alpha, colours), wanted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(*[st.integers(1, 40)] * 4)
+def test_any_lines_are_applied_to_the_same_bits(h: int, w: int, high: int, width: int) -> None:
+    rng = np.random.default_rng(h * w)
+    lines = rng.normal(size=(4, h, w)).astype(np.float32)
+    lines[:3] /= 255
+    pixels = rng.integers(0, 256, (high, width, 4)).astype(np.uint8)
+    taps = resample.bilinear_taps(h, high), resample.bilinear_taps(w, width)
+    native = Workbench(lambda size: machines.native(size, 1))
+    wanted = refine.enlarged.definition(lines, pixels, *taps)
+    assert np.array_equal(native.enlarged(lines, pixels, *taps), wanted)
+
+
+def test_a_photos_alpha_is_refined_to_the_same_bits(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (333, 1457, 4)).astype(np.uint8)
+    alpha = np.zeros((64, 64), np.float32)
+    alpha[20:40, 10:50] = 1
+    alpha[40:44] = 0.5
+    spec = OutputSpec("alpha", contrast=1.5)
+    wanted = refine.refine(alpha, image, spec)
+    for step, name in [
+        (resample.filtered, "filter"),
+        (guided.coefficients, "coefficients"),
+        (refine.enlarged, "enlarged"),
+    ]:
+        monkeypatch.setattr(step, "_chosen", getattr(bench, name))
+    assert np.array_equal(refine.refine(alpha, image, spec), wanted)
 
 
 def test_many_planes_are_done_in_several_jobs(
@@ -62,7 +105,7 @@ def test_many_planes_are_done_in_several_jobs(
     monkeypatch.setattr(workbench, "MOST", 3 * 50 * 40 * 4)  # three planes
     picture = np.random.default_rng(2).normal(size=(7, 50, 40)).astype(np.float32)
     kernels = kernel(3, 50, 20, seed=3), kernel(2, 40, 30, seed=4)
-    wanted = resample.in_numpy(picture, *kernels)
+    wanted = resample.filtered.definition(picture, *kernels)
     assert np.array_equal(bench.filter(picture, *kernels), wanted)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from offcut.imaging.replaceable import Replaceable
 from offcut.imaging.resample import Kernel, filtered
 
-__all__ = ["coefficients"]
+__all__ = ["EPSILON", "coefficients", "window"]
 
 # Measured with U2-Netp's maps at 320x320. On soft truth r = 2 lowers the error in the band around
 # edges from .188 (bilinear) to .181 and the gradient error from .260 to .242; on hard truth it
@@ -22,6 +23,7 @@ RADIUS = 2  # pixels of the map
 EPSILON = 1e-4  # of colours from 0 to 1
 
 
+@Replaceable
 def coefficients(alpha: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Return f32 (4, h, w): a red, a green and a blue factor, and an offset, smoothed.
 
@@ -57,14 +59,12 @@ def coefficients(alpha: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 def _box(planes: np.ndarray) -> np.ndarray:
     """Return the mean of the window around every pixel of f32 (c, h, w), the border repeated."""
-    kernels = [_window(size) for size in planes.shape[1:]]
-    means = filtered(planes, kernels[0], kernels[1])
-    means *= np.float32(1 / (2 * RADIUS + 1) ** 2)
-    return means
+    rows, columns = (window(size) for size in planes.shape[1:])
+    return filtered(planes, rows, columns)
 
 
-def _window(size: int) -> Kernel:
-    """Return the kernel that sums the window around each of `size` samples."""
+def window(size: int) -> Kernel:
+    """Return the kernel that takes the mean of the window around each of `size` samples."""
     reach = np.arange(-RADIUS, RADIUS + 1)[:, None]
     taps = np.clip(np.arange(size) + reach, 0, size - 1).astype(np.int32)  # (2 r + 1, size)
-    return taps, np.ones(taps.shape, np.float32)
+    return taps, np.full(taps.shape, 1 / (2 * RADIUS + 1), np.float32)

@@ -14,11 +14,14 @@ import numpy as np
 
 from offcut.card import OutputSpec
 from offcut.imaging.guided import coefficients
+from offcut.imaging.replaceable import Replaceable
 from offcut.imaging.resample import bilinear_taps, bilinear_width, shrink
 
-__all__ = ["refine"]
+__all__ = ["enlarged", "refine"]
 
-BAND = 32  # rows worked on at a time
+BAND_PIXELS = 1 << 17  # worked on at a time,
+LEAST_BAND = 32  # or so many rows
+SLACK = 1e-4  # of alpha: sure enough that no rounding of the sums is seen
 JOIN = 64  # columns: spans of work that are nearer than this become one
 
 
@@ -38,28 +41,29 @@ def refine(
     lines *= np.float32(spec.contrast)
     lines[3] += np.float32(0.5 - 0.5 * spec.contrast)
     lines[:3] *= np.float32(1 / 255)
-    lows, parts = bilinear_taps(alpha.shape[0], height)  # (H,)
-    columns, column_parts = bilinear_taps(alpha.shape[1], width)  # (W,)
+    rows = bilinear_taps(alpha.shape[0], height)  # (H,) each
+    columns = bilinear_taps(alpha.shape[1], width)  # (W,) each
     out = np.empty((height, width), np.float32)
-    for top in range(0, height, BAND):
-        rows = slice(top, min(top + BAND, height))
-        band_sure = _agreed(sure[lows[top] : lows[rows.stop - 1] + 2])[columns]  # i8 (W,)
-        out[rows] = band_sure == 1
+    step = max(LEAST_BAND, BAND_PIXELS // width)
+    for top in range(0, height, step):
+        band = slice(top, min(top + step, height))
+        cells = slice(rows[0][top], rows[0][band.stop - 1] + 2)
+        band_sure = _agreed(sure[cells])[columns[0]]  # i8 (W,)
+        out[band] = band_sure == 1
         for span in _spans(band_sure == 0):
-            first, last = columns[span.start], columns[span.stop - 1]
-            near = lines[:, :, first : last + 2]  # (4, h, w'), what the span reads
-            mixed = _rows_between(near, lows[rows], parts[rows])  # (4, n, w')
-            taps = columns[span] - first, column_parts[span]
-            out[rows, span] = _combine(image[rows, span], mixed, taps)
+            near = slice(columns[0][span.start], columns[0][span.stop - 1] + 2)
+            down, across = _taps(rows, band, cells), _taps(columns, span, near)
+            out[band, span] = enlarged(lines[:, cells, near], image[band, span], down, across)
     return out
 
 
 def _sure(lines: np.ndarray, contrast: float) -> np.ndarray:
     """Return i8 (h, w): 1 where no colour gives less than 1, -1 where none gives more than 0."""
-    margin = np.float32(0.5 / contrast)
-    least = lines[3] + np.minimum(lines[:3], 0).sum(axis=0)
-    most = lines[3] + np.maximum(lines[:3], 0).sum(axis=0)
-    return (least >= np.float32(0.5) + margin).astype(np.int8) - (most <= np.float32(0.5) - margin)
+    margin = np.float32(0.5 / contrast + SLACK)
+    below = np.minimum(lines[:3], 0).sum(axis=0)
+    above = lines[0] + lines[1] + lines[2] - below
+    surely_in = lines[3] + below >= np.float32(0.5) + margin
+    return surely_in.astype(np.int8) - (lines[3] + above <= np.float32(0.5) - margin)
 
 
 def _agreed(sure: np.ndarray) -> np.ndarray:
@@ -83,23 +87,29 @@ def _spans(active: np.ndarray) -> Iterator[slice]:
         yield from (slice(begins[i], ends[j]) for i, j in zip(starts, stops, strict=True))
 
 
-def _rows_between(lines: np.ndarray, lows: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Return f32 (4, n, w): `lines`, f32 (4, h, w), interpolated at rows `lows + parts`, (n,)."""
-    upper = lines[:, lows]
-    lower = lines[:, np.minimum(lows + 1, lines.shape[1] - 1)]
-    lower -= upper
-    lower *= parts[:, None]
-    lower += upper
-    return lower
+Taps = tuple[np.ndarray, np.ndarray]  # of resample.bilinear_taps
 
 
-def _combine(
-    pixels: np.ndarray, lines: np.ndarray, taps: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Return alpha, f32 (n, m), of u8 `pixels` (n, m, 4) by the lines, f32 (4, n, w), at `taps`."""
-    total = bilinear_width(lines[3], *taps)
+def _taps(taps: Taps, some: slice, cells: slice) -> Taps:
+    """Return the taps of `some` of the samples, counted from the first of the cells they need."""
+    return taps[0][some] - cells.start, taps[1][some]
+
+
+@Replaceable
+def enlarged(lines: np.ndarray, pixels: np.ndarray, rows: Taps, columns: Taps) -> np.ndarray:
+    """Return alpha, f32 (n, m), of u8 `pixels` (n, m, 4) by the lines, f32 (4, h, w), at the taps.
+
+    lines: three factors for colours from 0 to 255, and an offset.
+    """
+    low, part = rows  # (n,)
+    upper = lines[:, low]  # (4, n, w)
+    between = lines[:, np.minimum(low + 1, lines.shape[1] - 1)]
+    between -= upper
+    between *= part[:, None]
+    between += upper
+    total = bilinear_width(between[3], *columns)
     for c in range(3):
-        factor = bilinear_width(lines[c], *taps)
+        factor = bilinear_width(between[c], *columns)
         factor *= pixels[..., c]
         total += factor
     np.maximum(total, 0, out=total)

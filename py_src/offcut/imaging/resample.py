@@ -14,19 +14,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from offcut.imaging.replaceable import Replaceable
+
 __all__ = [
     "BAND_SAMPLES",
     "MAX_BLOCK",
-    "Filterer",
     "Kernel",
     "bilinear_kernel",
     "bilinear_taps",
     "bilinear_width",
     "block_means",
     "filtered",
-    "in_numpy",
     "shrink",
-    "use",
 ]
 
 BAND_SAMPLES = 1 << 21  # of one array in a band of rows: 8 MB in float32
@@ -36,7 +35,6 @@ KEPT = 2  # blocks an output pixel keeps per axis, so that Lanczos decides the f
 
 Prepare = Callable[[np.ndarray, slice], np.ndarray]
 Kernel = tuple[np.ndarray, np.ndarray]  # taps, i32, and weights, f32, both (t, size_out)
-Filterer = Callable[[np.ndarray, Kernel, Kernel], np.ndarray]
 
 
 def shrink(
@@ -171,18 +169,9 @@ def _lanczos(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) < LOBES, np.sinc(x) * np.sinc(x / LOBES), 0.0)
 
 
+@Replaceable
 def filtered(planes: np.ndarray, rows: Kernel, columns: Kernel) -> np.ndarray:
-    """Return f32 (c, h, w): `planes`, f32 (c, H, W), filtered along both axes."""
-    return _chosen[-1](planes, rows, columns)
-
-
-def use(filterer: Filterer) -> None:
-    """Let `filterer` filter from now on: the same results as `in_numpy`, sooner."""
-    _chosen[:] = [filterer]
-
-
-def in_numpy(planes: np.ndarray, rows: Kernel, columns: Kernel) -> np.ndarray:
-    """Filter in numpy: the definition.
+    """Return f32 (c, h, w): `planes`, f32 (c, H, W), filtered along both axes.
 
     Whole rows are gathered, which is several times faster than gathering numbers.
     """
@@ -195,6 +184,3 @@ def in_numpy(planes: np.ndarray, rows: Kernel, columns: Kernel) -> np.ndarray:
             out += term
         planes = np.ascontiguousarray(out.swapaxes(1, 2))
     return planes
-
-
-_chosen: list[Filterer] = [in_numpy]

@@ -51,6 +51,9 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         bias_stride:I limit:I winograd:I lane_step:I pair_step:I steps:f zero:f
         weights:I scales:I bias_packed:I""",
     "filter": "in:I out:I taps:I weights:I rows_in:I rows_out:I width:I count:I",
+    "guide": "in:I out:I size:I epsilon:f",
+    "lines": """in:I out:I pixels:I rows:I row_parts:I columns:I column_parts:I high:I wide:I
+        width:I""",
     "rans": """pieces:I tables:I words:I states:I out:I rest:I pieces_in:I tables_in:I
         words_in:I lanes:I""",
 }
@@ -94,6 +97,9 @@ KERNELS: dict[str, str] = {  # kernel -> its argument struct, in the order of pr
 PICTURES: dict[str, str] = {  # the same for what workbench.py does
     "decode_rans": "rans",
     "filter_rows": "filter",
+    "multiply_pairs": "guide",
+    "fit_lines": "guide",
+    "apply_lines": "lines",
 }
 FIRST_PICTURE = 64
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}

@@ -4,7 +4,7 @@ Each job is a program of an op or two, laid out anew in a small memory of its ow
 
     control block, op table | inputs | outputs | what is between the ops | scratch
 
-rans.py and imaging/resample.py define the results; here they come some times sooner.
+rans.py and imaging/ define the results; here they come some times sooner.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from offcut import rans
 from offcut.backends.simd.program import Library
 from offcut.backends.simd.table import CONTROL_BYTES, OP_BYTES, pack_control, pack_op
-from offcut.imaging import resample
+from offcut.imaging import guided, refine, resample
 
 __all__ = ["Workbench"]
 
@@ -27,6 +27,9 @@ DECODING = 256 * 2 + (1 << rans.BITS)  # bytes of kernels/rans.c's `decoding`
 LANES = 8  # the narrowest rows that kernels/image.c takes
 LINE = 16  # rows that are one piece of its work
 SMALL = 20_000  # products: below, a job takes longer to lay out than to do
+SAMPLES = 1024  # that are one piece of the work of kernels/guided.c, in all planes
+GUIDE_PLANES = 13  # that the guided filter works with
+MOST_GUIDED = 32 << 20  # bytes of them: larger maps than 800x800 are rare
 MOST = 8 << 20  # bytes of planes in one job, so that large pictures need little memory
 
 
@@ -36,7 +39,7 @@ class Op:
 
     kernel: str
     units: int  # of work
-    numbers: Mapping[str, int]
+    numbers: Mapping[str, float]
     arrays: Mapping[str, str]
 
 
@@ -52,7 +55,9 @@ class Workbench:
     def install(self) -> None:
         """Do what this can from now on."""
         rans.use(self.decode)
-        resample.use(self.filter)
+        resample.filtered.use(self.filter)
+        guided.coefficients.use(self.coefficients)
+        refine.enlarged.use(self.enlarged)
 
     def forget(self) -> None:
         """Zero what the last job has left."""
@@ -94,20 +99,52 @@ class Workbench:
         high, wide = rows[0].shape[1], columns[0].shape[1]
         products = count * high * (width * len(rows[0]) + wide * len(columns[0]))
         if products < SMALL or min(width, high) < LANES:
-            return resample.in_numpy(planes, rows, columns)
+            return resample.filtered.definition(planes, rows, columns)
         out = np.empty((count, high, wide), np.float32)
         step = max(1, MOST // (max(height, high) * max(width, wide) * 4))
         for first in range(0, count, step):
             some = planes[first : first + step]
-            ops = [
-                _filter("in", "between", rows, (len(some), height, width), "rows"),
-                _filter("between", "out", columns, (len(some), width, high), "columns"),
-            ]
-            inputs = {"in": some, "rows": rows[0].astype("<u4"), "rows'": rows[1]}
-            inputs |= {"columns": columns[0].astype("<u4"), "columns'": columns[1]}
+            shape = (len(some), height, width)
+            ops = _both("in", "between", "out", shape, rows, columns)
+            inputs = {"in": some} | _kernels(rows, columns)
             outputs = {"out": out[first : first + step]}
             room = {"between": len(some) * width * high * 4}
             self._do(ops, inputs, outputs, scratch=LINE * max(width, high) * 4, room=room)
+        return out
+
+    def coefficients(self, alpha: np.ndarray, colours: np.ndarray) -> np.ndarray:
+        """Return what guided.coefficients does."""
+        height, width = alpha.shape
+        planes = GUIDE_PLANES * alpha.nbytes  # bytes
+        if min(height, width) < LANES or planes > MOST_GUIDED:
+            return guided.coefficients.definition(alpha, colours)
+        rows, columns = guided.window(height), guided.window(width)
+        size, epsilon = alpha.size, float(np.float32(guided.EPSILON))
+        pieces, numbers = -(-size // SAMPLES), {"size": size, "epsilon": epsilon}
+        ops = [Op("multiply_pairs", pieces, {"size": size}, {"in": "planes"})]
+        ops += _both("planes", "between", "planes", (GUIDE_PLANES, height, width), rows, columns)
+        ops += [Op("fit_lines", pieces, numbers, {"in": "planes", "out": "between"})]
+        ops += _both("between", "planes", "out", (4, height, width), rows, columns)
+        out = np.empty((4, height, width), np.float32)
+        inputs = {"planes": np.concatenate([colours, alpha[None]])} | _kernels(rows, columns)
+        room = {"planes": planes, "between": planes}
+        self._do(ops, inputs, {"out": out}, scratch=LINE * max(width, height) * 4, room=room)
+        return out
+
+    def enlarged(
+        self, lines: np.ndarray, pixels: np.ndarray, rows: refine.Taps, columns: refine.Taps
+    ) -> np.ndarray:
+        """Return what refine.enlarged does."""
+        high, width = pixels.shape[:2]
+        if width < LANES:
+            return refine.enlarged.definition(lines, pixels, rows, columns)
+        numbers = {"high": lines.shape[1], "wide": lines.shape[2], "width": width}
+        inputs = {"in": lines, "pixels": pixels}
+        inputs |= {"rows": rows[0].astype("<u4"), "row_parts": rows[1]}
+        inputs |= {"columns": columns[0].astype("<u4"), "column_parts": columns[1]}
+        out = np.empty((high, width), np.float32)
+        op = Op("apply_lines", high, numbers, {name: name for name in (*inputs, "out")})
+        self._do([op], inputs, {"out": out}, scratch=(lines.shape[2] + 1) * 16)
         return out
 
     def _do(
@@ -147,12 +184,35 @@ class Workbench:
         return self._library
 
 
+def _both(
+    taken: str,
+    between: str,
+    given: str,
+    shape: tuple[int, int, int],
+    rows: resample.Kernel,
+    columns: resample.Kernel,
+) -> list[Op]:
+    """Return the ops that filter planes of `shape` along both axes; the names are of arrays."""
+    count, height, width = shape
+    high = rows[0].shape[1]
+    return [
+        _filter(taken, between, "rows", rows, (count, height, width)),
+        _filter(between, given, "columns", columns, (count, width, high)),
+    ]
+
+
 def _filter(
-    taken: str, given: str, kernel: resample.Kernel, shape: tuple[int, int, int], name: str
+    taken: str, given: str, name: str, kernel: resample.Kernel, shape: tuple[int, int, int]
 ) -> Op:
-    """Return the op that filters planes of `shape` along their rows, and turns them."""
+    """Return the op that filters planes along their rows, and turns them; name: of the kernel."""
     count, height, width = shape
     taps, high = kernel[0].shape
     numbers = {"rows_in": height, "rows_out": high, "width": width, "count": taps}
     arrays = {"in": taken, "out": given, "taps": name, "weights": f"{name}'"}
     return Op("filter_rows", count * -(-high // LINE), numbers, arrays)
+
+
+def _kernels(rows: resample.Kernel, columns: resample.Kernel) -> dict[str, np.ndarray]:
+    """Return the arrays that the ops of `_both` read."""
+    arrays = {"rows": rows[0].astype("<u4"), "rows'": rows[1]}
+    return arrays | {"columns": columns[0].astype("<u4"), "columns'": columns[1]}

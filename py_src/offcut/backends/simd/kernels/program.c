@@ -40,7 +40,9 @@ static kernel *const NETWORKS[] = {
 static kernel *const NETWORKS[] = {0};
 #endif
 #ifndef WITHOUT_PICTURES
-static kernel *const PICTURES[] = {decode_rans, filter_rows};
+static kernel *const PICTURES[] = {
+    decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines,
+};
 #else
 static kernel *const PICTURES[] = {0};
 #endif

@@ -169,6 +169,21 @@ typedef struct {
     uint32_t rows_in, rows_out, width, count;
 } filter_args;
 
+// The guided filter at the map's size. See guided.c.
+typedef struct {
+    uint32_t in, out;  // f32 planes
+    uint32_t size;     // samples of a plane
+    float epsilon;     // added to the variances
+} guide_args;
+
+// Lines enlarged to the photo's size and applied. See guided.c.
+typedef struct {
+    uint32_t in, out, pixels;           // f32 [4][high][wide], f32 [units][width], u8 RGBA
+    uint32_t rows, row_parts;           // u32, f32 [units]
+    uint32_t columns, column_parts;     // u32, f32 [width]
+    uint32_t high, wide, width;
+} lines_args;
+
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
 typedef struct {
     uint32_t pieces;    // u32 [pieces_in][2]: how many symbols, and which table codes them
@@ -196,6 +211,8 @@ typedef struct {
         pack_args pack;
         filter_args filter;
         rans_args rans;
+        guide_args guide;
+        lines_args lines;
         uint32_t words[46];
     };
 } op;
@@ -228,7 +245,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
-kernel decode_rans, filter_rows;
+kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;

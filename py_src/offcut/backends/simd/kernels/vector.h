@@ -19,6 +19,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+typedef VECTOR(uint8_t, 4) u8x4;
 typedef VECTOR(uint8_t, 8) u8x8;
 typedef VECTOR(uint8_t, 16) u8x16;
 typedef VECTOR(int16_t, 16) i16x8;
@@ -36,6 +37,7 @@ typedef VECTOR(float, 16) f32x4;
         return value;                                                                              \
     }                                                                                              \
     INLINE void store_##type(void *to, type value) { __builtin_memcpy(to, &value, sizeof value); }
+DEFINE_MEMORY(u8x4)
 DEFINE_MEMORY(u8x8)
 DEFINE_MEMORY(u8x16)
 DEFINE_MEMORY(i16x8)
@@ -45,6 +47,7 @@ DEFINE_MEMORY(f32x4)
 INLINE i16x8 widen_u8x8(u8x8 v) { return __builtin_convertvector(v, i16x8); }
 INLINE i16x8 load_u8_as_i16(const uint8_t *from) { return widen_u8x8(load_u8x8(from)); }
 INLINE f32x4 float_of(i32x4 v) { return __builtin_convertvector(v, f32x4); }
+INLINE f32x4 float_of_u8x4(u8x4 v) { return __builtin_convertvector(v, f32x4); }
 INLINE f32x4 splat_f32(float v) { return (f32x4){v, v, v, v}; }
 INLINE i32x4 splat_i32(int32_t v) { return (i32x4){v, v, v, v}; }
 INLINE i16x8 splat_i16(int16_t v) { return (i16x8){v, v, v, v, v, v, v, v}; }
