@@ -75,9 +75,9 @@ def test_estimates_are_the_pure_colours() -> None:
     image[:, 32:] = (10, 10, 250, 255)
     matte = np.zeros((64, 64), np.uint8)
     matte[:, :32] = 255
-    found = estimate(image, matte)
-    assert np.abs(found.subject - np.array([250, 10, 10])[:, None, None]).max() < 15
-    assert np.abs(found.background - np.array([10, 10, 250])[:, None, None]).max() < 15
+    cells = estimate(image, matte).cells
+    assert np.abs(cells[..., :3] - (250, 10, 10)).max() < 15
+    assert np.abs(cells[..., 4:7] - (10, 10, 250)).max() < 15
 
 
 def test_the_alpha_of_the_photo_is_multiplied_in() -> None:

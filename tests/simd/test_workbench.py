@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from offcut.backends.simd import workbench
 from offcut.backends.simd.workbench import Workbench
 from offcut.card import OutputSpec
-from offcut.imaging import guided, refine, resample
+from offcut.imaging import guided, refine, resample, unmix
+from offcut.imaging.compose import compose
 from tests.simd import machines
 
 
@@ -97,6 +98,37 @@ def test_a_photos_alpha_is_refined_to_the_same_bits(
     ]:
         monkeypatch.setattr(step, "_chosen", getattr(bench, name))
     assert np.array_equal(refine.refine(alpha, image, spec), wanted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(*[st.integers(1, 40)] * 2, st.integers(2, 16), st.integers(0, 9))
+def test_any_soft_pixels_are_unmixed_to_the_same_bits(
+    high: int, width: int, block: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (high, width, 4)).astype(np.uint8)
+    pixels[..., 3] = rng.choice([255, 255, 100], (high, width))
+    matte = rng.choice(np.array([0, 1, 128, 254, 255], np.uint8), (high, width))
+    h, w = -(-high // block), -(-width // block)
+    cells = rng.uniform(0, 255, (h, w, 8)).astype(np.float32)
+    taps = [resample.bilinear_taps(*sizes, block) for sizes in ((h, high), (w, width))]
+    wanted, got = pixels.copy(), pixels.copy()
+    unmix.unmix.definition(wanted, matte, cells, taps[0], taps[1])
+    Workbench(lambda size: machines.native(size, 1)).unmix(got, matte, cells, taps[0], taps[1])
+    assert np.array_equal(got, wanted)
+
+
+def test_a_cutout_is_composed_to_the_same_bits(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(6)
+    image = rng.integers(0, 256, (333, 1457, 4)).astype(np.uint8)
+    image[..., 3] = 255
+    alpha = np.clip(rng.normal(0.5, 0.5, (333, 1457)), 0, 1).astype(np.float32)
+    wanted = compose(image, alpha)
+    monkeypatch.setattr(resample.filtered, "_chosen", bench.filter)
+    monkeypatch.setattr(unmix.unmix, "_chosen", bench.unmix)
+    assert np.array_equal(compose(image, alpha), wanted)
 
 
 def test_many_planes_are_done_in_several_jobs(

@@ -17,7 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offcut.imaging.resample import MAX_BLOCK, Kernel, bilinear_kernel, block_means, filtered
+from offcut.imaging.resample import (
+    MAX_BLOCK,
+    Kernel,
+    Taps,
+    bilinear_kernel,
+    bilinear_taps,
+    block_means,
+    filtered,
+    taps_within,
+)
 
 __all__ = ["Estimate", "estimate"]
 
@@ -31,9 +40,17 @@ UNKNOWN = 128  # as alpha: so far from pure that the pixel takes part in neither
 class Estimate:
     """Colours by blocks of pixels, of which those at a photo's end may be cut."""
 
-    subject: np.ndarray  # f32 (3, h, w), 0 to 255
-    background: np.ndarray  # f32 (3, h, w)
-    block: int  # its height and its width in pixels
+    cells: np.ndarray  # f32 (h, w, 8): subject, 0, background, 0; one look finds all of a pixel
+    block: int  # a cell's height and its width in pixels
+
+    def around(self, rows: slice, size: tuple[int, ...]) -> tuple[np.ndarray, Taps, Taps]:
+        """Return what `unmix` needs for some rows of the photo: cells, taps of rows and columns.
+
+        size: the photo's, (H, W).
+        """
+        high, wide = self.cells.shape[:2]
+        down, cells = taps_within(bilinear_taps(high, size[0], self.block), rows)
+        return self.cells[cells], down, bilinear_taps(wide, size[1], self.block)
 
 
 def estimate(image: np.ndarray, matte: np.ndarray) -> Estimate:
@@ -52,8 +69,10 @@ def estimate(image: np.ndarray, matte: np.ndarray) -> Estimate:
 
     small = block_means(image, (block, block), prepare)  # (4, h, w)
     alpha = small[3] * np.float32(1 / 255)
-    subject, background = _spread(small[:3], _eighth(np.stack([alpha, 1 - alpha])))
-    return Estimate(subject, background, block)
+    spread = _spread(small[:3], _eighth(np.stack([alpha, 1 - alpha])))  # (2, 3, h, w)
+    cells = np.zeros((*alpha.shape, 8), np.float32)
+    cells[..., :3], cells[..., 4:7] = spread.transpose(0, 2, 3, 1)
+    return Estimate(cells, block)
 
 
 def _eighth(x: np.ndarray) -> np.ndarray:

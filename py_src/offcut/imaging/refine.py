@@ -15,7 +15,7 @@ import numpy as np
 from offcut.card import OutputSpec
 from offcut.imaging.guided import coefficients
 from offcut.imaging.replaceable import Replaceable
-from offcut.imaging.resample import bilinear_taps, bilinear_width, shrink
+from offcut.imaging.resample import Taps, bilinear_taps, bilinear_width, shrink, taps_within
 
 __all__ = ["enlarged", "refine"]
 
@@ -47,13 +47,12 @@ def refine(
     step = max(LEAST_BAND, BAND_PIXELS // width)
     for top in range(0, height, step):
         band = slice(top, min(top + step, height))
-        cells = slice(rows[0][top], rows[0][band.stop - 1] + 2)
-        band_sure = _agreed(sure[cells])[columns[0]]  # i8 (W,)
+        down, high = taps_within(rows, band)
+        band_sure = _agreed(sure[high])[columns[0]]  # i8 (W,)
         out[band] = band_sure == 1
         for span in _spans(band_sure == 0):
-            near = slice(columns[0][span.start], columns[0][span.stop - 1] + 2)
-            down, across = _taps(rows, band, cells), _taps(columns, span, near)
-            out[band, span] = enlarged(lines[:, cells, near], image[band, span], down, across)
+            across, wide = taps_within(columns, span)
+            out[band, span] = enlarged(lines[:, high, wide], image[band, span], down, across)
     return out
 
 
@@ -85,14 +84,6 @@ def _spans(active: np.ndarray) -> Iterator[slice]:
         starts = [0, *(apart + 1).tolist()]
         stops = [*apart.tolist(), begins.size - 1]
         yield from (slice(begins[i], ends[j]) for i, j in zip(starts, stops, strict=True))
-
-
-Taps = tuple[np.ndarray, np.ndarray]  # of resample.bilinear_taps
-
-
-def _taps(taps: Taps, some: slice, cells: slice) -> Taps:
-    """Return the taps of `some` of the samples, counted from the first of the cells they need."""
-    return taps[0][some] - cells.start, taps[1][some]
 
 
 @Replaceable

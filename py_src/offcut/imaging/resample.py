@@ -20,12 +20,14 @@ __all__ = [
     "BAND_SAMPLES",
     "MAX_BLOCK",
     "Kernel",
+    "Taps",
     "bilinear_kernel",
     "bilinear_taps",
     "bilinear_width",
     "block_means",
     "filtered",
     "shrink",
+    "taps_within",
 ]
 
 BAND_SAMPLES = 1 << 21  # of one array in a band of rows: 8 MB in float32
@@ -34,6 +36,7 @@ MAX_BLOCK = 16  # 16 * 16 * 255 is the most that 16 bits hold
 KEPT = 2  # blocks an output pixel keeps per axis, so that Lanczos decides the frequencies
 
 Prepare = Callable[[np.ndarray, slice], np.ndarray]
+Taps = tuple[np.ndarray, np.ndarray]  # of bilinear_taps
 Kernel = tuple[np.ndarray, np.ndarray]  # taps, i32, and weights, f32, both (t, size_out)
 
 
@@ -53,9 +56,7 @@ def shrink(
     return np.clip(out, 0.0, 255.0, out=out)
 
 
-def bilinear_taps(
-    size_in: int, size_out: int, block: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def bilinear_taps(size_in: int, size_out: int, block: int | None = None) -> Taps:
     """Return, for every output sample, the index before it, i32, and how far past it lies, f32.
 
     block: outputs that an input covers, of which the last may be cut; None: size_out / size_in.
@@ -68,6 +69,13 @@ def bilinear_taps(
     at = np.clip(at, 0.0, size_in - 1)
     low = np.minimum(at.astype(np.int32), max(size_in - 2, 0))
     return low, (at - low).astype(np.float32)
+
+
+def taps_within(taps: Taps, some: slice) -> tuple[Taps, slice]:
+    """Return the taps of `some` of the samples, and the cells they need, from which they count."""
+    low, part = taps[0][some], taps[1][some]
+    cells = slice(int(low[0]), int(low[-1]) + 2)
+    return (low - cells.start, part), cells
 
 
 def bilinear_kernel(size_in: int, size_out: int) -> Kernel:

@@ -100,6 +100,7 @@ PICTURES: dict[str, str] = {  # the same for what workbench.py does
     "multiply_pairs": "guide",
     "fit_lines": "guide",
     "apply_lines": "lines",
+    "unmix": "lines",
 }
 FIRST_PICTURE = 64
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}

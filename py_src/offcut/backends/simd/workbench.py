@@ -18,7 +18,7 @@ import numpy as np
 from offcut import rans
 from offcut.backends.simd.program import Library
 from offcut.backends.simd.table import CONTROL_BYTES, OP_BYTES, pack_control, pack_op
-from offcut.imaging import guided, refine, resample
+from offcut.imaging import guided, refine, resample, unmix
 
 __all__ = ["Workbench"]
 
@@ -58,6 +58,7 @@ class Workbench:
         resample.filtered.use(self.filter)
         guided.coefficients.use(self.coefficients)
         refine.enlarged.use(self.enlarged)
+        unmix.unmix.use(self.unmix)
 
     def forget(self) -> None:
         """Zero what the last job has left."""
@@ -132,20 +133,32 @@ class Workbench:
         return out
 
     def enlarged(
-        self, lines: np.ndarray, pixels: np.ndarray, rows: refine.Taps, columns: refine.Taps
+        self, lines: np.ndarray, pixels: np.ndarray, rows: resample.Taps, columns: resample.Taps
     ) -> np.ndarray:
         """Return what refine.enlarged does."""
         high, width = pixels.shape[:2]
         if width < LANES:
             return refine.enlarged.definition(lines, pixels, rows, columns)
         numbers = {"high": lines.shape[1], "wide": lines.shape[2], "width": width}
-        inputs = {"in": lines, "pixels": pixels}
-        inputs |= {"rows": rows[0].astype("<u4"), "row_parts": rows[1]}
-        inputs |= {"columns": columns[0].astype("<u4"), "column_parts": columns[1]}
+        inputs = {"in": lines, "pixels": pixels} | _taps(rows, columns)
         out = np.empty((high, width), np.float32)
         op = Op("apply_lines", high, numbers, {name: name for name in (*inputs, "out")})
         self._do([op], inputs, {"out": out}, scratch=(lines.shape[2] + 1) * 16)
         return out
+
+    def unmix(
+        self,
+        pixels: np.ndarray,
+        matte: np.ndarray,
+        cells: np.ndarray,
+        rows: resample.Taps,
+        columns: resample.Taps,
+    ) -> None:
+        """Do what unmix.unmix does."""
+        numbers = {"high": cells.shape[0], "wide": cells.shape[1], "width": matte.shape[1]}
+        inputs = {"in": cells, "out": pixels, "pixels": matte} | _taps(rows, columns)
+        op = Op("unmix", len(matte), numbers, {name: name for name in inputs})
+        self._do([op], inputs, {"out": pixels}, scratch=0)
 
     def _do(
         self,
@@ -210,6 +223,12 @@ def _filter(
     numbers = {"rows_in": height, "rows_out": high, "width": width, "count": taps}
     arrays = {"in": taken, "out": given, "taps": name, "weights": f"{name}'"}
     return Op("filter_rows", count * -(-high // LINE), numbers, arrays)
+
+
+def _taps(rows: resample.Taps, columns: resample.Taps) -> dict[str, np.ndarray]:
+    """Return taps under the names of the fields of `lines_args`."""
+    arrays = {"rows": rows[0].astype("<u4"), "row_parts": rows[1]}
+    return arrays | {"columns": columns[0].astype("<u4"), "column_parts": columns[1]}
 
 
 def _kernels(rows: resample.Kernel, columns: resample.Kernel) -> dict[str, np.ndarray]:

@@ -176,12 +176,12 @@ typedef struct {
     float epsilon;     // added to the variances
 } guide_args;
 
-// Lines enlarged to the photo's size and applied. See guided.c.
+// A small map, enlarged bilinearly to rows of a photo. See guided.c and unmix.c.
 typedef struct {
-    uint32_t in, out, pixels;           // f32 [4][high][wide], f32 [units][width], u8 RGBA
-    uint32_t rows, row_parts;           // u32, f32 [units]
-    uint32_t columns, column_parts;     // u32, f32 [width]
-    uint32_t high, wide, width;
+    uint32_t in, out, pixels;        // maps, pixels
+    uint32_t rows, row_parts;        // u32, f32 [units]: the cell before each row, how far beyond
+    uint32_t columns, column_parts;  // u32, f32 [width]
+    uint32_t high, wide, width;      // of the map; of the rows
 } lines_args;
 
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
@@ -245,7 +245,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
-kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines;
+kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
