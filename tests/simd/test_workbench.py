@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offcut.backends.simd import workbench
 from offcut.backends.simd.workbench import Workbench
 from offcut.card import OutputSpec
-from offcut.imaging import guided, refine, resample, unmix
+from offcut.imaging import guided, png, refine, resample, unmix
 from offcut.imaging.compose import compose
 from tests.simd import machines
 
@@ -129,6 +129,18 @@ def test_a_cutout_is_composed_to_the_same_bits(
     monkeypatch.setattr(resample.filtered, "_chosen", bench.filter)
     monkeypatch.setattr(unmix.unmix, "_chosen", bench.unmix)
     assert np.array_equal(compose(image, alpha), wanted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 70), st.sampled_from([1, 3, 4]), st.integers(0, 9))
+def test_any_rows_are_filtered_for_a_png_to_the_same_bytes(
+    high: int, width: int, channels: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = np.cumsum(rng.integers(0, 5, (high, width * channels)), axis=seed % 2).astype(np.uint8)
+    above = rng.integers(0, 256, width * channels).astype(np.uint8)
+    got = Workbench(lambda size: machines.native(size, 1)).filter_png(rows, above, channels)
+    assert np.array_equal(got, png.filter_rows.definition(rows, above, channels))
 
 
 def test_many_planes_are_done_in_several_jobs(

@@ -12,6 +12,7 @@ the true alpha and with a blurred one: untouched .046 and .042; blur-fusion at f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ __all__ = ["Estimate", "estimate"]
 
 SIDE = 384  # pixels, about, on the longer side of the small copy; more where MAX_BLOCK says so
 LEAST_BLOCK = 2  # finer copies gain nothing
+COARSEST = 8  # pixels at most on each side of the level above which there is one mean for all
 TRUST = 4.0  # a quarter of a pixel's worth of pure colour is enough to rely on
 UNKNOWN = 128  # as alpha: so far from pure that the pixel takes part in neither estimate
 
@@ -87,10 +89,12 @@ def _spread(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
     np.multiply(colours, weights[:, None], out=first[:, :3])
     first[:, 3] = weights
     levels = [first]  # (n, 4, h, w) each
-    while max(levels[-1].shape[2:]) > 1:
+    while max(levels[-1].shape[2:]) > COARSEST:
         levels.append(_halved(levels[-1]))
-    result = _mean_colour(levels[-1])
-    for level in reversed(levels[:-1]):
+    rows = levels[-1].sum(axis=2)  # (n, 4, w)
+    total = functools.reduce(np.add, np.moveaxis(rows, 2, 0))  # (n, 4): a chain, as all sums here
+    result = _mean_colour(total[..., None, None])  # (n, 3, 1, 1)
+    for level in reversed(levels):
         trust = np.minimum(level[:, 3:] * np.float32(TRUST), 1)
         result = _resampled(result, [bilinear_kernel(*n) for n in _sizes(result, level)])
         result += trust * (_mean_colour(level) - result)

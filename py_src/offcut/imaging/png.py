@@ -17,7 +17,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["deflated", "encode", "profile_chunk", "with_colours", "wrap"]
+from offcut.imaging.replaceable import Replaceable
+
+__all__ = ["deflated", "encode", "filter_rows", "profile_chunk", "with_colours", "wrap"]
 
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> grey, RGB, RGBA
 COLOUR_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"iCCP", b"sRGB")
@@ -42,28 +44,37 @@ def deflated(pixels: np.ndarray) -> Iterator[tuple[int, bytes]]:
     done = 0
     for band in _filtered(pixels):
         done += band.shape[0]
-        yield done, deflate.compress(band.tobytes())
+        yield done, deflate.compress(band)
     yield done, deflate.flush()
 
 
 def _filtered(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the rows with their filter bytes, u8 (rows, 1 + W * c), in bands."""
+    """Yield the rows with their filter bytes, u8 (n, 1 + W * c), in bands."""
     height, width = pixels.shape[:2]
-    rows = pixels.reshape(height, -1)  # (H, W * c)
-    c = rows.shape[1] // width
+    rows = np.ascontiguousarray(pixels.reshape(height, -1))  # (H, W * c)
+    above = np.zeros_like(rows[0])
     step = max(1, BAND_BYTES // rows.shape[1])
     for top in range(0, height, step):
         band = rows[top : top + step]
-        out = np.empty((band.shape[0], 1 + band.shape[1]), np.uint8)
-        up, left = out[:, 1:], np.empty_like(band)
-        np.subtract(band[1:], band[:-1], out=up[1:])
-        np.subtract(band[0], rows[top - 1] if top else 0, out=up[0])
-        left[:, :c] = band[:, :c]
-        np.subtract(band[:, c:], band[:, :-c], out=left[:, c:])
-        better = _cost(left) < _cost(up)  # (n,)
-        out[:, 0] = np.where(better, SUB, UP)
-        up[better] = left[better]
-        yield out
+        yield filter_rows(band, above, rows.shape[1] // width)
+        above = band[-1]
+
+
+@Replaceable
+def filter_rows(rows: np.ndarray, above: np.ndarray, channels: int) -> np.ndarray:
+    """Return u8 (n, 1 + m): rows, u8 (n, m), as differences, each behind its filter's number.
+
+    above: u8 (m,), the row before the first, zeros at the top. channels: bytes of a pixel.
+    """
+    out = np.empty((rows.shape[0], 1 + rows.shape[1]), np.uint8)
+    up, left = out[:, 1:], rows.copy()
+    np.subtract(rows[1:], rows[:-1], out=up[1:])
+    np.subtract(rows[0], above, out=up[0])
+    np.subtract(rows[:, channels:], rows[:, :-channels], out=left[:, channels:])
+    better = _cost(left) < _cost(up)  # (n,)
+    out[:, 0] = np.where(better, SUB, UP)
+    up[better] = left[better]
+    return out
 
 
 def _cost(rows: np.ndarray) -> np.ndarray:

@@ -19,7 +19,15 @@ from offcut.imaging import png
 from offcut.imaging.sniff import check_size
 from offcut.web.budget import pixel_limit
 
-__all__ = ["is_exact", "keeps_numbers", "pixels_allowed", "read_pixels", "shrink", "to_blob"]
+__all__ = [
+    "is_exact",
+    "keeps_numbers",
+    "pixels_allowed",
+    "read_pixels",
+    "shrink",
+    "to_blob",
+    "to_jpeg",
+]
 
 BAND_PIXELS = 1 << 22  # read at a time, so that a large photo is in memory once, not thrice
 NOISE_SIDE = 256  # pixels; farbling changes few of them
@@ -109,6 +117,13 @@ async def shrink(pixels: np.ndarray, limit: int, colours: bytes = b"") -> Any:
         return blob
     file = (await blob.arrayBuffer()).to_bytes()
     return to_blob(png.with_colours(file, colours), "image/png")
+
+
+async def to_jpeg(pixels: np.ndarray) -> Any:
+    """Return u8 RGBA (H, W, 4) as the browser's JPEG, a Blob, as most photos are."""
+    context = _context(pixels.shape[1], pixels.shape[0])
+    context.putImageData(_image_data(pixels), 0, 0)
+    return await context.canvas.convertToBlob(_object(type="image/jpeg"))
 
 
 def to_blob(data: bytes, kind: str) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from offcut.imaging import png
 from offcut.imaging.contents import notes
 from offcut.pipeline import Options, Report, cut_out
 from offcut.session import Session
@@ -53,9 +52,9 @@ async def warm_up(session: Session, load_package: photos.LoadPackage, report: Re
     ramp = np.linspace(0, 255, SIDE, dtype=np.float32).astype(np.uint8)
     image = np.full((SIDE, SIDE, 4), 255, np.uint8)
     image[..., 0], image[..., 1] = ramp, ramp[:, None]
-    file = canvas.to_blob(png.encode(image), "image/png")
+    file = await canvas.to_jpeg(image)
     for _ in range(2):  # the second time with what the first has let the engine compile better
-        await photos.decode(file, "ramp.png", load_package)
+        await photos.decode(file, "ramp.jpg", load_package)
         await report("preprocess", 0, 1)
         cutout = await cut_out(image, session, report)
         cutout.alpha[: SIDE // 2] = ramp / np.float32(255)  # soft, as the edges of a subject are

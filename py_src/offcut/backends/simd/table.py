@@ -54,6 +54,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
     "guide": "in:I out:I size:I epsilon:f",
     "lines": """in:I out:I pixels:I rows:I row_parts:I columns:I column_parts:I high:I wide:I
         width:I""",
+    "png": "in:I out:I bytes:I channels:I",
     "rans": """pieces:I tables:I words:I states:I out:I rest:I pieces_in:I tables_in:I
         words_in:I lanes:I""",
 }
@@ -101,6 +102,7 @@ PICTURES: dict[str, str] = {  # the same for what workbench.py does
     "fit_lines": "guide",
     "apply_lines": "lines",
     "unmix": "lines",
+    "filter_png": "png",
 }
 FIRST_PICTURE = 64
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}

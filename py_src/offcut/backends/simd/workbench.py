@@ -18,7 +18,7 @@ import numpy as np
 from offcut import rans
 from offcut.backends.simd.program import Library
 from offcut.backends.simd.table import CONTROL_BYTES, OP_BYTES, pack_control, pack_op
-from offcut.imaging import guided, refine, resample, unmix
+from offcut.imaging import guided, png, refine, resample, unmix
 
 __all__ = ["Workbench"]
 
@@ -59,6 +59,7 @@ class Workbench:
         guided.coefficients.use(self.coefficients)
         refine.enlarged.use(self.enlarged)
         unmix.unmix.use(self.unmix)
+        png.filter_rows.use(self.filter_png)
 
     def forget(self) -> None:
         """Zero what the last job has left."""
@@ -159,6 +160,14 @@ class Workbench:
         inputs = {"in": cells, "out": pixels, "pixels": matte} | _taps(rows, columns)
         op = Op("unmix", len(matte), numbers, {name: name for name in inputs})
         self._do([op], inputs, {"out": pixels}, scratch=0)
+
+    def filter_png(self, rows: np.ndarray, above: np.ndarray, channels: int) -> np.ndarray:
+        """Return what png.filter_rows does."""
+        out = np.empty((rows.shape[0], 1 + rows.shape[1]), np.uint8)
+        numbers = {"bytes": rows.shape[1], "channels": channels}
+        op = Op("filter_png", len(rows), numbers, {"in": "in", "out": "out"})
+        self._do([op], {"in": np.concatenate([above[None], rows])}, {"out": out}, scratch=0)
+        return out
 
     def _do(
         self,

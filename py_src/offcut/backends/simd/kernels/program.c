@@ -41,7 +41,7 @@ static kernel *const NETWORKS[] = {0};
 #endif
 #ifndef WITHOUT_PICTURES
 static kernel *const PICTURES[] = {
-    decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix,
+    decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png,
 };
 #else
 static kernel *const PICTURES[] = {0};

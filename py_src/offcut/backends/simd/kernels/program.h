@@ -184,6 +184,13 @@ typedef struct {
     uint32_t high, wide, width;      // of the map; of the rows
 } lines_args;
 
+// A picture's rows, filtered for a PNG. See png.c.
+typedef struct {
+    uint32_t in, out;  // u8 rows
+    uint32_t bytes;    // of a row
+    uint32_t channels;
+} png_args;
+
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
 typedef struct {
     uint32_t pieces;    // u32 [pieces_in][2]: how many symbols, and which table codes them
@@ -213,6 +220,7 @@ typedef struct {
         rans_args rans;
         guide_args guide;
         lines_args lines;
+        png_args png;
         uint32_t words[46];
     };
 } op;
@@ -245,7 +253,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
-kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix;
+kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
