@@ -44,7 +44,7 @@ def deflated(pixels: np.ndarray) -> Iterator[tuple[int, bytes]]:
     done = 0
     for band in _filtered(pixels):
         done += band.shape[0]
-        yield done, deflate.compress(band)
+        yield done, deflate.compress(band.data)
     yield done, deflate.flush()
 
 
