@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from offcut_build.bench.op_model import onnx_bytes, shape_out
 from offcut_build.bench.rows import Row
 from offcut_build.console import say
 
-__all__ = ["PEER", "PRECISIONS", "Timed", "time_ops"]
+__all__ = ["PEER", "PRECISIONS", "Timed", "in_turn", "time_ops"]
 
 PEER = "onnxruntime_web_float32"
 PRECISIONS = ("u8", "float32")
@@ -26,6 +26,7 @@ STRETCH = 8.0  # milliseconds that one measurement lasts at least
 MOST_TIMES = 2000
 PAGE_OPS = 60  # operators until both pages are replaced: their memory only grows
 LONG = 200.0  # milliseconds: what takes longer is measured once
+Runner = Callable[[int], float]  # how often -> milliseconds of one, 0 when that cannot be told
 TOLERANCE = {"u8": 0.06, "float32": 1e-3}  # of the largest value, that samples may differ by
 
 
@@ -96,18 +97,10 @@ def _time(peer: Page, offcut: Page, folder: Path, op: Op, rounds: int) -> Timed:
     opened = ask(offcut, "open", argument)
     runners = {PEER: partial(_run_peer, peer)}
     runners |= {precision: partial(_run_offcut, offcut, precision) for precision in PRECISIONS}
-    spent: dict[str, list[float]] = {name: [] for name in runners}
-    times: dict[str, int] = {}
-    for _ in range(rounds):
-        for name, run in runners.items():
-            if name not in times:
-                times[name], lasted = _enough(run)
-                spent[name].append(lasted)
-            elif spent[name][0] <= LONG:
-                spent[name].append(run(times[name]))
+    spent = in_turn(runners, rounds)
     for name, values in spent.items():
         if median(values) <= 0:
-            raise Error(f"{name}: {times[name]} trips could not be told from one")
+            raise Error(f"{name}: {MOST_TIMES} trips could not be told from one")
     kernels = {name: opened[name]["kernels"] for name in PRECISIONS}
     return Timed(op.name, spent, kernels, _remarks(opened, expected["sample"]))
 
@@ -120,18 +113,39 @@ def _run_offcut(page: Page, precision: str, times: int) -> float:
     return float(ask(page, "run", {"precision": precision, "times": times}))
 
 
-def _enough(run: Callable[[int], float]) -> tuple[int, float]:
-    """Return how often to run the operator so that it lasts a stretch, and its milliseconds then.
+def in_turn(runners: Mapping[str, Runner], rounds: int) -> dict[str, list[float]]:
+    """Return the milliseconds of each runner in each round, all measured with as many trips.
 
-    The shorter stretches before warm it up; a long operator has run once when it was opened.
+    Where so many trips as told the operator from the call around it in one round do not tell it in
+    a later one, there are more from then on, and what fewer have told is forgotten: it was noise.
     """
-    times = 1
+    spent: dict[str, list[float]] = {name: [] for name in runners}
+    times = dict.fromkeys(runners, 1)
+    for _ in range(rounds):
+        for name, run in runners.items():
+            if spent[name] and spent[name][0] > LONG:
+                continue
+            least = 0.0 if spent[name] else STRETCH / 2
+            trips, each = _enough(run, times[name], least)
+            if trips > times[name]:
+                spent[name].clear()
+            times[name] = trips
+            spent[name].append(each)
+    return spent
+
+
+def _enough(run: Runner, times: int, least: float) -> tuple[int, float]:
+    """Return how often to run the operator so that it lasts longer than `least`, and how long each.
+
+    times: how often to begin with. Shorter stretches warm it up; a long operator has run once when
+    it was opened.
+    """
     while True:
         each = run(times)
         lasted = each * times
-        if lasted >= STRETCH / 2 or times == MOST_TIMES:
+        if lasted > least or times == MOST_TIMES:
             return times, each
-        times = min(MOST_TIMES, times * math.ceil(max(2.0, STRETCH / max(lasted, STRETCH / 50))))
+        times = min(MOST_TIMES, times * math.ceil(max(2.0, STRETCH / max(lasted, STRETCH / 8))))
 
 
 def _remarks(opened: dict[str, Any], expected: list[float]) -> list[str]:

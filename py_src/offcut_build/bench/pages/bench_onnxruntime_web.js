@@ -9,7 +9,7 @@ const PERIOD = 1009; // of an operator's input values; bench_ops.py fills its ow
 const SAMPLES = 64;
 const TRIALS = 6;
 const REST = 250; // milliseconds before a forward, as bench_offcut.py has them
-const TOLD = 0.25; // of a single trip, copies included, that the others must take to be told from it
+const TOLD = 0.5; // of a single trip, copies included, that the others must take to be told from it
 
 /** @type {any} */
 let session = null;
