@@ -11,7 +11,6 @@ from offcut.backends.simd.conv_shape import (
     PLAIN_LIMIT,
     Shape,
     bias_of,
-    blocks_for,
     geometry,
     shape_of,
 )
@@ -36,6 +35,7 @@ from offcut.graph import Node
 
 __all__ = ["lower_conv"]
 
+GROUPS, SHALLOW = 4, 40  # as in kernels/conv_direct.c
 GROUP = 10  # most columns that a build of the kernels takes at a time (gemm.h)
 LEAST = -3e38  # of sums without a Relu
 NARROW = 4  # fewer outputs go faster in conv_narrow
@@ -141,7 +141,7 @@ def _emit_u8(
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_direct(pack, shape, source)
-        scratch = _direct_scratch(shape, shape.taps * len(source.blocks))
+        scratch = _direct_scratch(shape.taps * len(source.blocks))
     lw.emit(kernel, units, args, values, scratch=scratch, macs=shape.macs, name=target.name)
     (lw.floats if out.floats else lw.u8)[target.name] = out
     if target.other:
@@ -235,7 +235,7 @@ def _emit_stem(
     else:
         kernel, units = "conv_direct", shape.grid.height
         args |= pack_fine(pack, shape, in_scale)
-        scratch = _direct_scratch(shape, -(-shape.taps // 2))
+        scratch = _direct_scratch(-(-shape.taps // 2))
     values, macs = (fine, out), shape.macs
     lw.emit(kernel, units, args, values, scratch=scratch, macs=macs, name=target.name)
     lw.u8[target.name] = out
@@ -271,6 +271,6 @@ def _winograd_work(shape: Shape, blocks: int) -> tuple[int, int, int]:
     return rows * parts, TAPS * GROUP * (blocks * 16 + 32), parts
 
 
-def _direct_scratch(shape: Shape, depth: int) -> int:
-    """Return the scratch bytes of a thread in conv_direct."""
-    return GROUP * (depth * 16 + blocks_for(shape.o) * 32)
+def _direct_scratch(depth: int) -> int:
+    """Return the scratch bytes of a thread in conv_direct, for columns of `depth` blocks."""
+    return (GROUPS if depth <= SHALLOW else 1) * GROUP * depth * 16
