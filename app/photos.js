@@ -85,8 +85,7 @@ export class Photos {
   }
 
   async #work() {
-    this.onChange();
-    if (this.#job) return;
+    if (this.#job || !this.#next()) return this.onChange();
     for (let photo = this.#next(); photo; photo = this.#next()) await this.#cut(photo);
   }
 

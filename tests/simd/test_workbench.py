@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offcut.backends.simd import workbench
 from offcut.backends.simd.workbench import Workbench
 from offcut.card import OutputSpec
-from offcut.imaging import guided, png, refine, resample, unmix
+from offcut.imaging import foreground, guided, png, refine, resample, unmix
 from offcut.imaging.compose import compose
 from tests.simd import machines
 
@@ -128,7 +128,20 @@ def test_a_cutout_is_composed_to_the_same_bits(
     wanted = compose(image, alpha)
     monkeypatch.setattr(resample.filtered, "_chosen", bench.filter)
     monkeypatch.setattr(unmix.unmix, "_chosen", bench.unmix)
+    monkeypatch.setattr(foreground.spread, "_chosen", bench.spread)
     assert np.array_equal(compose(image, alpha), wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(*[st.integers(1, 70)] * 2, st.integers(0, 9))
+def test_any_colours_are_spread_to_the_same_bits(high: int, wide: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    small = rng.uniform(0, 255, (4, high, wide)).astype(np.float32)
+    small[3] = np.clip(rng.normal(127, 300, (high, wide)), 0, 255)
+    if seed == 0:
+        small[3] = 255  # no background anywhere
+    got = Workbench(lambda size: machines.native(size, 1)).spread(small)
+    assert np.array_equal(got, foreground.spread.definition(small))
 
 
 @settings(max_examples=40, deadline=None)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offcut.imaging.replaceable import Replaceable
 from offcut.imaging.resample import (
     MAX_BLOCK,
     Kernel,
@@ -29,7 +30,7 @@ from offcut.imaging.resample import (
     taps_within,
 )
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["COARSEST", "Estimate", "estimate", "spread"]
 
 SIDE = 384  # pixels, about, on the longer side of the small copy; more where MAX_BLOCK says so
 LEAST_BLOCK = 2  # finer copies gain nothing
@@ -70,11 +71,7 @@ def estimate(image: np.ndarray, matte: np.ndarray) -> Estimate:
         return pixels
 
     small = block_means(image, (block, block), prepare)  # (4, h, w)
-    alpha = small[3] * np.float32(1 / 255)
-    spread = _spread(small[:3], _eighth(np.stack([alpha, 1 - alpha])))  # (2, 3, h, w)
-    cells = np.zeros((*alpha.shape, 8), np.float32)
-    cells[..., :3], cells[..., 4:7] = spread.transpose(0, 2, 3, 1)
-    return Estimate(cells, block)
+    return Estimate(spread(small), block)
 
 
 def _eighth(x: np.ndarray) -> np.ndarray:
@@ -83,22 +80,30 @@ def _eighth(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _spread(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return f32 (n, 3, h, w): `colours` where one of `weights`, f32 (n, h, w), is high, spread."""
-    first = np.empty((len(weights), 4, *weights.shape[1:]), np.float32)
-    np.multiply(colours, weights[:, None], out=first[:, :3])
+@Replaceable
+def spread(small: np.ndarray) -> np.ndarray:
+    """Return f32 (h, w, 8), subject, 0, background, 0: colours from where each is pure.
+
+    small: f32 (4, h, w), colours and alpha, 0 to 255.
+    """
+    alpha = small[3] * np.float32(1 / 255)
+    weights = _eighth(np.stack([alpha, 1 - alpha]))  # (2, h, w)
+    first = np.empty((2, 4, *alpha.shape), np.float32)
+    np.multiply(small[:3], weights[:, None], out=first[:, :3])
     first[:, 3] = weights
-    levels = [first]  # (n, 4, h, w) each
+    levels = [first]  # (2, 4, h, w) each
     while max(levels[-1].shape[2:]) > COARSEST:
         levels.append(_halved(levels[-1]))
-    rows = levels[-1].sum(axis=2)  # (n, 4, w)
-    total = functools.reduce(np.add, np.moveaxis(rows, 2, 0))  # (n, 4): a chain, as all sums here
-    result = _mean_colour(total[..., None, None])  # (n, 3, 1, 1)
+    total = functools.reduce(np.add, np.moveaxis(levels[-1], 2, 0))  # (2, 4, w), row by row
+    total = functools.reduce(np.add, np.moveaxis(total, 2, 0))  # (2, 4)
+    result = _mean_colour(total[..., None, None])  # (2, 3, 1, 1)
     for level in reversed(levels):
         trust = np.minimum(level[:, 3:] * np.float32(TRUST), 1)
         result = _resampled(result, [bilinear_kernel(*n) for n in _sizes(result, level)])
         result += trust * (_mean_colour(level) - result)
-    return result
+    cells = np.zeros((*alpha.shape, 8), np.float32)
+    cells[..., :3], cells[..., 4:7] = result.transpose(0, 2, 3, 1)
+    return cells
 
 
 def _mean_colour(level: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from offcut import rans
 from offcut.backends.simd.program import Library
 from offcut.backends.simd.table import CONTROL_BYTES, OP_BYTES, pack_control, pack_op
-from offcut.imaging import guided, png, refine, resample, unmix
+from offcut.imaging import foreground, guided, png, refine, resample, unmix
 
 __all__ = ["Workbench"]
 
@@ -60,6 +60,7 @@ class Workbench:
         refine.enlarged.use(self.enlarged)
         unmix.unmix.use(self.unmix)
         png.filter_rows.use(self.filter_png)
+        foreground.spread.use(self.spread)
 
     def forget(self) -> None:
         """Zero what the last job has left."""
@@ -167,6 +168,18 @@ class Workbench:
         numbers = {"bytes": rows.shape[1], "channels": channels}
         op = Op("filter_png", len(rows), numbers, {"in": "in", "out": "out"})
         self._do([op], {"in": np.concatenate([above[None], rows])}, {"out": out}, scratch=0)
+        return out
+
+    def spread(self, small: np.ndarray) -> np.ndarray:
+        """Return what foreground.spread does."""
+        high, wide = small.shape[1:]
+        out = np.empty((high, wide, 8), np.float32)
+        cells, h, w = wide, high, wide  # a row, and the coarser levels
+        while max(h, w) > foreground.COARSEST:
+            h, w = (h + 1) // 2, (w + 1) // 2
+            cells += h * w
+        op = Op("spread_colours", 1, {"high": high, "wide": wide}, {"in": "in", "out": "out"})
+        self._do([op], {"in": small}, {"out": out}, scratch=cells * 32)
         return out
 
     def _do(

@@ -184,6 +184,12 @@ typedef struct {
     uint32_t high, wide, width;      // of the map; of the rows
 } lines_args;
 
+// Colours spread from where they are pure. See spread.c.
+typedef struct {
+    uint32_t in, out;  // f32 [4][high][wide], f32 [high][wide][8]
+    uint32_t high, wide;
+} spread_args;
+
 // A picture's rows, filtered for a PNG. See png.c.
 typedef struct {
     uint32_t in, out;  // u8 rows
@@ -221,6 +227,7 @@ typedef struct {
         guide_args guide;
         lines_args lines;
         png_args png;
+        spread_args spread;
         uint32_t words[46];
     };
 } op;
@@ -253,7 +260,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
-kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png;
+kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png, spread_colours;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
