@@ -21,7 +21,9 @@ WIDTHS = {"conv_float_windows": 1, "conv_float_pixel": 32}  # in other kernels
 TAPS = 36
 QUAD = 16  # outputs of a row that Winograd takes at a time: four floats per tap
 QUADS = 4  # a panel is a multiple of this, whatever the build's vectors hold
-COLUMNS_BYTES = 384 << 10  # of a panel's inputs, so that they stay in the cache
+COLUMNS_BYTES = 384 << 10  # of a panel's inputs in Winograd, so that they stay in the cache
+# In conv_float, which reads all weights for each panel: those of deep ones fit no cache.
+DEEP_BYTES = 1200 << 10
 ROW = 8192  # pixels that a narrow 1x1 convolution takes at a time
 LEAST_PANELS = 16  # so that all threads have some
 WINOGRAD_MOST = 1 << 16  # inputs times outputs: beyond, the weights take too much memory
@@ -115,7 +117,7 @@ def _kernel(shape: Shape, *, simple: bool) -> tuple[str, int, int]:
         return "conv_float_winograd", panel, TAPS * panel * 16 * (shape.per_group + block)
     depth, pixels = shape.per_group * shape.taps, shape.grid.height * shape.grid.width
     most = min(max(2, pixels // (16 * LEAST_PANELS)), 16)  # sixteens of pixels
-    panel = 16 * max(1, min(COLUMNS_BYTES // (depth * 64), most))
+    panel = 16 * max(1, min(DEEP_BYTES // (depth * 64), most))
     return "conv_float", panel, panel * (depth + TILE) * 4
 
 
