@@ -10,6 +10,7 @@ import pytest
 from offcut.backends.simd import LOWERING
 from offcut.backends.simd.draft import Instruction
 from offcut.backends.simd.lower import lower
+from offcut.backends.simd.lower_affine import joint_factors
 from offcut.backends.simd.values import quantization
 from offcut.container import Model
 from offcut.graph import Node
@@ -146,18 +147,64 @@ def test_adding_u8_is_exact_fixed_point(native: Machine, seed: int) -> None:
         quantize(value, *steps_of(model, name)).astype(np.int64)
         for name, value in (("a", a), ("b", b))
     )
+    total = sums_of(args, qa, qb)
+    out = quantization(*model.ranges["y"], activation)
+    want = np.clip(total, 0, 255)
+    assert np.array_equal(got, dequantize(want, out.scale, out.zero))
+    # Each operand and the result are rounded to half a step; factors miss a sixteenth of one.
+    exact = np.maximum(a + b, 0) if activation else a + b
+    slack = sum(quantization(*model.ranges[name]).scale for name in ("a", "b", "y")) * 0.5
+    assert abs(got - exact).max() <= slack * 1.07
+
+
+def sums_of(args: dict[str, Any], qa: np.ndarray, qb: np.ndarray) -> np.ndarray:
+    """Return what an Add's u8 add up to in steps, with high bytes for the term or the term."""
+    if "joint" in args:
+        ka, kb = np.frombuffer(args["joint"], "<i2", 2).tolist()
+        high, higher = np.frombuffer(args["joint"], "i1", 2, 16).tolist()
+        return ((qa + 256 * high) * ka + (qb + 256 * higher) * kb) >> 14
     factors = [np.float32(args[key]) for key in ("scale", "second")]
     bits = 12 if max(factors) < 32767 / 4096 else 6
     ka, kb = (int(factor * (1 << bits) + 0.5) for factor in factors)
     term = (np.float32(args["zero"]) + np.float32(0.5)) * np.float32(1 << bits)
-    total = (qa * ka + qb * kb + int(term + np.copysign(0.5, term))) >> bits
-    out = quantization(*model.ranges["y"], activation)
-    want = np.clip(total, 0, 255)
-    assert np.array_equal(got, dequantize(want, out.scale, out.zero))
-    # Each operand and the result are rounded to half a step; factors have 12 fraction bits.
-    exact = np.maximum(a + b, 0) if activation else a + b
-    slack = sum(quantization(*model.ranges[name]).scale for name in ("a", "b", "y")) * 0.5
-    assert abs(got - exact).max() <= slack * 1.07
+    return (qa * ka + qb * kb + int(term + np.copysign(0.5, term))) >> bits
+
+
+def test_high_bytes_stand_for_most_terms() -> None:
+    rng = np.random.default_rng(7)
+    cases = [(*rng.uniform(0.1, 1.1, 2), rng.uniform(-120, 120)) for _ in range(50)]
+    assert sum(bool(joint_factors(*case)) for case in cases) > 30
+
+
+@pytest.mark.parametrize("ratio", [1e-5, 0.02, 1.0, 40.0])
+def test_sums_miss_the_real_ones_by_little_whatever_the_ranges(
+    native: Machine, ratio: float
+) -> None:
+    """Where no high bytes stand for the term, it is added in 32 bits."""
+    rng = np.random.default_rng(5)
+    a = image(rng, 20) + np.float32(1)
+    b = rng.standard_normal(a.shape).astype(np.float32) * np.float32(ratio)
+    model = one_node("Add", {"a": a, "b": b}, {})
+    (got,) = run(native, model, {"a": a, "b": b}).values()
+    qa, qb = (
+        dequantize(quantize(value, *steps_of(model, name)), *steps_of(model, name))
+        for name, value in (("a", a), ("b", b))
+    )
+    step, middle = steps_of(model, "y")
+    want = np.clip(qa + qb, -middle * step, (255 - middle) * step)
+    assert abs(got - want).max() <= step * (0.5 + 0.07)
+
+
+def test_opposite_values_add_up_to_steps_finer_than_their_own(native: Machine) -> None:
+    """Factors of 2 or 8 and more leave no room for 14 bits, or 12."""
+    a = image(np.random.default_rng(6), 20)
+    for share in (0.3, 0.04):
+        b = -a + np.float32(share) * a[:, ::-1]
+        model = one_node("Add", {"a": a, "b": b}, {})
+        assert "joint" not in args_of(model, "affine_u8")
+        (got,) = run(native, model, {"a": a, "b": b}).values()
+        slack = sum(steps_of(model, name)[0] for name in ("a", "b", "y")) * 0.5
+        assert abs(got - (a + b)).max() <= slack * 1.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.values import CELL, Quantization, Value
 from offcut.graph import Node
 
-__all__ = ["emit_add", "emit_affine", "emit_limits", "emit_normalization"]
+__all__ = ["emit_add", "emit_affine", "emit_limits", "emit_normalization", "joint_factors"]
 
 # As in kernels/affine.c:
 BAND = 4  # rows in a piece of work
 SCALING_BYTES = CELL * 8 + 8  # of a plane
+FINER = 14  # fraction bits of two values' factors
+MOST_MISSED = 1 / 16  # of a step, that they may be off: 12 bits in both would be as far
 
 
 def emit_limits(lw: Lowering, node: Node, source: Value, low: float, high: float) -> None:
@@ -27,13 +31,35 @@ def emit_add(lw: Lowering, node: Node, source: Value, other: Value, steps: Quant
     """Emit an Add of two values, or a Relu of it: its u8 end at 0.0 then, so saturation does it."""
     a, b = source.uniform, other.uniform
     assert a is not None and b is not None
-    args: dict[str, Argument] = {
-        "other": Table(other.places),
-        "scale": a.scale / steps.scale,
-        "second": b.scale / steps.scale,
-        "zero": steps.zero - (a.zero * a.scale + b.zero * b.scale) / steps.scale,
-    }
+    first, second = a.scale / steps.scale, b.scale / steps.scale
+    zero = steps.zero - a.zero * first - b.zero * second
+    args: dict[str, Argument] = {"other": Table(other.places)}
+    args |= {"scale": first, "second": second, "zero": zero}
+    joint = joint_factors(first, second, zero)
+    if joint:
+        args["joint"] = joint
     _emit(lw, node, source, steps, args, (other,))
+
+
+def joint_factors(first: float, second: float, term: float) -> bytes:
+    """Return the factors i16 [4][2] and high bytes i8 [8][2] of two u8; b"" when there are none.
+
+    The high bytes stand for the term: 256 * (high * first + higher * second). Of all pairs of them,
+    and of factors some units off, those are taken that miss the real sum least.
+    """
+    real = np.array([first, second]) * (1 << FINER)
+    near = np.clip(np.rint(real)[:, None] + np.arange(-2, 3), 1, 32767)  # (2, 5)
+    f, s = near[0][:, None, None], near[1][:, None]
+    high = np.arange(-128, 128)
+    wanted = (term + 0.5) * (1 << FINER) / 256  # shifting rounds down
+    higher = np.clip(np.rint((wanted - high * f) / s), -128, 127)  # (5, 5, 256)
+    missed = 256 * abs(wanted - high * f - higher * s)
+    missed += 255 * (abs(f - real[0]) + abs(s - real[1]))
+    at = np.unravel_index(missed.argmin(), missed.shape)
+    if missed[at] > MOST_MISSED * (1 << FINER):
+        return b""
+    factors = np.array([near[0][at[0]], near[1][at[1]]] * 4, "<i2")
+    return factors.tobytes() + np.array([high[at[2]], higher[at]] * 8, "i1").tobytes()
 
 
 def emit_affine(lw: Lowering, node: Node, source: Value, other: Value, steps: Quantization) -> None:

@@ -38,7 +38,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
     "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I whole:I",
     "affine": """in:I out:I other:I planes:I counts:I factors:I terms:I h:i w:i pitch_in:I
         pitch_out:I scale:f second:f offset:f steps:f zero:f limits:I least:I most:I
-        border:I""",
+        joint:I border:I""",
     "elementwise": """a:I b:I out:I h:i w:i a_row:i a_column:i b_row:i b_column:i combine:I
         activation:I p:f q:f""",
     "reduce": "in:I out:I count:i kind:I parameters:I epsilon:f",

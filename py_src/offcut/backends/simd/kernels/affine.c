@@ -8,9 +8,15 @@
 // is 128 and `second` a part of the term: the other one is too small for i16 then. Factors are i16
 // with 12 fraction bits; if one reaches 8 they have 6. Terms are limited to 2^29:
 // |sum| <= 2 * 255 * 2^15 + 2^29 < 2^30. (A shift by a constant is much faster than by a variable.)
+//
+// Two values mostly need no term: lower_affine.py finds what to add to them before, for nothing,
+//
+//   u8 out = ((in + 256 * high) * factor + (other + 256 * higher) * second) >> 14
+//
+// since u8 become i16 by getting a high byte. |sum| <= 2 * 2^15 * (2^15 - 1) < 2^31.
 #include "plane.h"
 
-enum { FINE = 12, COARSE = 6, WHOLE = 128 };
+enum { FINER = 14, FINE = 12, COARSE = 6, WHOLE = 128 };
 enum { BAND = 4 };  // rows; lower_affine.py has the same
 
 typedef struct {
@@ -98,6 +104,24 @@ static void scale_rows(const scaling *s, const affine_args *by, int rows, int n,
             }
 }
 
+// `rows` rows of two values that need no term. joint: i16 [4][2] factors, u8 [8][2] high bytes.
+static void join_rows(const uint8_t *joint, const affine_args *by, int rows, const uint8_t *in,
+                      const uint8_t *other, uint8_t *out) {
+    i16x8 pairs = load_i16x8(joint);
+    u8x16 high = load_u8x16(joint + CELL);
+    for (; rows > 0; rows--, in += by->pitch_in, other += by->pitch_in, out += by->pitch_out)
+        for (int x = 0; x < by->w * CELL; x += CELL) {
+            u8x16 a = load_u8x16(in + x), b = load_u8x16(other + x);
+            u8x16 first = first_pairs(a, b), last = last_pairs(a, b);
+            i32x4 sums[4] = {dot((i16x8)first_pairs(first, high), pairs) >> FINER,
+                             dot((i16x8)last_pairs(first, high), pairs) >> FINER,
+                             dot((i16x8)first_pairs(last, high), pairs) >> FINER,
+                             dot((i16x8)last_pairs(last, high), pairs) >> FINER};
+            store_u8x16(out + x, narrow_i16(narrow_i32(sums[0], sums[1]),
+                                            narrow_i32(sums[2], sums[3])));
+        }
+}
+
 static void limit_rows(const affine_args *s, int rows, const uint8_t *in, uint8_t *out) {
     u8x16 least = (u8x16){0} + (uint8_t)s->least, most = (u8x16){0} + (uint8_t)s->most;
     for (; rows > 0; rows--, in += s->pitch_in, out += s->pitch_out)
@@ -148,6 +172,8 @@ void affine_u8(args *a) {
             uint8_t *to = a->memory + out[plane] + y * s->pitch_out;
             if (s->limits)
                 limit_rows(s, rows, from, to);
+            else if (s->joint)
+                join_rows(a->memory + s->joint, s, rows, from, with, to);
             else
                 scale_rows(by + plane * step, s, rows, (int)counts[plane], from, with, to);
             finish_plane(a, s, plane, y, rows);

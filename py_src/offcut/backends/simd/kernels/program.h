@@ -98,6 +98,7 @@ typedef struct {
     uint32_t pitch_in, pitch_out;
     float scale, second, offset, steps, zero;
     uint32_t limits, least, most;  // 1: nothing but limits
+    uint32_t joint;   // numbers of a sum of two values without a term, 0 for none; see affine.c
     uint32_t border;  // the zero point of the result
 } affine_args;
 
