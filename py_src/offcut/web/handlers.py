@@ -58,6 +58,8 @@ class Service:
 
     def accept(self, message: Any) -> None:
         """Begin to answer a message {id, method, params}."""
+        if self.warming is not None:
+            self.warming.cancel()  # where it next waits
         number = int(message.id)
         name, params = str(message.method), message.params.to_py(depth=1)
         self.tasks[number] = asyncio.ensure_future(self._answer(number, name, params))
@@ -74,15 +76,13 @@ class Service:
     async def _warm_up(self) -> None:
         from offcut.web import removal
 
-        async def yield_to_calls(stage: str, done: int, total: int) -> None:
+        async def let_calls_in(stage: str, done: int, total: int) -> None:
             await asyncio.sleep(0)
-            if self.tasks:
-                raise Cancelled("a call has come")
 
         await asyncio.sleep(PAUSE)
-        if self.session and not self.tasks:
+        if self.session:
             with contextlib.suppress(OffcutError):  # a photo will tell
-                await removal.warm_up(self.session, self.load_package, yield_to_calls)
+                await removal.warm_up(self.session, self.load_package, let_calls_in)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Post a message to the page."""
