@@ -26,7 +26,9 @@ PARAMETERS = {
     "LeakyRelu": (("alpha", 0.01),),
     "HardSigmoid": (("alpha", 0.2), ("beta", 0.5)),
 }
-RUN = 4096  # floats: rows are joined up to it, so that a piece of work is worth its overhead
+# Floats up to which rows are joined: long runs keep the processor fetching ahead, short ones leave
+# some for each thread.
+LEAST_RUN, MOST_RUN, RUNS = 4096, 16384, 32
 
 LIMITS = {"Relu": (0.0, np.inf), "Clip": (-np.inf, np.inf)}
 
@@ -114,8 +116,10 @@ def _rows_to_join(out: Value, operands: list[Value]) -> int:
     """Return how many rows can be taken as one: any number unless an operand is broadcast."""
     if any(value.grid != out.grid and value.grid != Grid(1, 1) for value in operands):
         return 1
-    most = max(1, RUN // out.grid.width)
-    return next(n for n in range(min(most, out.grid.height), 0, -1) if out.grid.height % n == 0)
+    height, width = out.grid.height, out.grid.width
+    run = min(max(out.channels * height * width // RUNS, LEAST_RUN), MOST_RUN)
+    most = min(max(1, run // width), height)
+    return next(n for n in range(most, 0, -1) if height % n == 0)
 
 
 def _number(node: Node, name: str, default: float) -> float:
