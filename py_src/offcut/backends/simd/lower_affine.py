@@ -12,7 +12,7 @@ from offcut.graph import Node
 __all__ = ["emit_add", "emit_affine", "emit_limits", "emit_normalization", "joint_factors"]
 
 # As in kernels/affine.c:
-BAND = 4  # rows in a piece of work
+BAND = 16  # rows in a piece of work
 SCALING_BYTES = CELL * 8 + 8  # of a plane
 FINER = 14  # fraction bits of two values' factors
 MOST_MISSED = 1 / 16  # of a step, that they may be off: 12 bits in both would be as far

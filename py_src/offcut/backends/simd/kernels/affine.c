@@ -17,7 +17,7 @@
 #include "plane.h"
 
 enum { FINER = 14, FINE = 12, COARSE = 6, WHOLE = 128 };
-enum { BAND = 4 };  // rows; lower_affine.py has the same
+enum { BAND = 16 };  // rows; lower_affine.py has the same
 
 typedef struct {
     int16_t pairs[CELL][2];  // factor and second
@@ -147,12 +147,6 @@ static void set_plane(const args *a, const affine_args *s, int first, int n, sca
     set_scaling(by, factors, s->second, terms);
 }
 
-static void finish_plane(const args *a, const affine_args *s, int plane, int y, int rows) {
-    for (; rows > 0; rows--, y++)
-        fill_border(a->memory + table_of(a, s->out)[plane], s->pitch_out, y, s->h, s->w,
-                    (uint8_t)s->border);
-}
-
 // A piece of work is a band of rows of all planes. With `limits`, scale and zero point stay.
 // scratch: the scaling of each plane, or one for all of them.
 void affine_u8(args *a) {
@@ -176,7 +170,8 @@ void affine_u8(args *a) {
                 join_rows(a->memory + s->joint, s, rows, from, with, to);
             else
                 scale_rows(by + plane * step, s, rows, (int)counts[plane], from, with, to);
-            finish_plane(a, s, plane, y, rows);
+            fill_border(a->memory + out[plane], s->pitch_out, y, rows, s->h, s->w,
+                        (uint8_t)s->border);
         }
 }
 
@@ -248,6 +243,6 @@ void normalize_u8(args *a) {
         }
         set_scaling(&by, factors, 0.0f, terms);
         scale_rows(&by, s, s->h, n, in, in, out);
-        finish_plane(a, s, plane, 0, s->h);
+        fill_border(out, s->pitch_out, 0, s->h, s->h, s->w, (uint8_t)s->border);
     }
 }

@@ -47,7 +47,7 @@ void quantize(args *a) {
                     store_channel(cell, round_f32(within(v, 0.0f, 255.0f)));
                 }
             }
-            fill_border(a->memory + planes[plane], c->pitch, y, c->h, c->w, zero);
+            fill_border(a->memory + planes[plane], c->pitch, y, 1, c->h, c->w, zero);
         }
     }
 }
@@ -92,6 +92,6 @@ void quantize_finely(args *a) {
                 store_halves(to + 2 * i * CELL, to + 2 * i * CELL + CELL,
                              c->whole ? (u8x16)cells[i] : split(cells[i]));
         }
-        fill_border(plane, c->pitch, y, c->h, c->w, c->whole ? 0 : 128);
+        fill_border(plane, c->pitch, y, 1, c->h, c->w, c->whole ? 0 : 128);
     }
 }

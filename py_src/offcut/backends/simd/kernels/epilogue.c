@@ -54,7 +54,7 @@ void fill_borders(const args *a, const conv_args *c, int begin, int end) {
     const uint32_t *out = table_of(a, c->out);
     if (c->floats) return;
     for (uint32_t block = 0; block < c->blocks_out; block++)
-        for (int y = begin; out[block] % CELL == 0 && y < end && y < c->h_out; y++)
-            fill_border(a->memory + out[block], c->pitch_out, y, c->h_out, c->w_out,
-                        (uint8_t)c->border);
+        if (out[block] % CELL == 0)
+            fill_border(a->memory + out[block], c->pitch_out, begin,
+                        at_most(end, c->h_out) - begin, c->h_out, c->w_out, (uint8_t)c->border);
 }

@@ -7,9 +7,10 @@ INLINE int at_most(int a, int b) { return a < b ? a : b; }
 INLINE int at_least(int a, int b) { return a > b ? a : b; }
 INLINE int round_up_4(int size) { return (size + 3) & ~3; }
 
-// Fill with `zero` the border from the end of row y of a plane to the begin of the next row; `cell`
-// is the plane's cell (0,0). The first row also fills what is before it, the last what is after.
-void fill_border(uint8_t *cell, uint32_t pitch, int y, int h, int w, uint8_t zero);
+// Fill with `zero` the border from the end of each of `rows` rows of a plane, from y on, to the begin
+// of the next one; `cell` is the plane's cell (0,0). The first row also fills what is before it, the
+// last what is after it.
+void fill_border(uint8_t *cell, uint32_t pitch, int y, int rows, int h, int w, uint8_t zero);
 
 // The zero point of a plane stands in its border.
 INLINE const uint8_t *border_cell(const uint8_t *cell, uint32_t pitch) {

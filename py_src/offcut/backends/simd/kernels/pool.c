@@ -79,7 +79,7 @@ static void pool_rows(args *a, int mean) {
                 halve_row(p, from + 2 * y * (int64_t)p->pitch_in, row);
             else
                 pool_row(p, mean, from, row, y);
-            fill_border(to, p->pitch_out, y, p->h_out, p->w_out, *border_cell(from, p->pitch_in));
+            fill_border(to, p->pitch_out, y, 1, p->h_out, p->w_out, *border_cell(from, p->pitch_in));
         }
 }
 

@@ -74,7 +74,7 @@ void resize_u8(args *a) {
                     linear_row(r, low + half, high + half, rows[y].steps, columns, row + half);
                 else
                     doubled_row(r, near + half, far + half, row + half);
-            fill_border(to, r->pitch_out, y, r->h_out, r->w_out,
+            fill_border(to, r->pitch_out, y, 1, r->h_out, r->w_out,
                         *border_cell(from, r->pitch_in));
         }
 }
