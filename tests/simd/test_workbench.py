@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offcut.backends.simd import workbench
 from offcut.backends.simd.workbench import Workbench
 from offcut.card import OutputSpec
-from offcut.imaging import foreground, guided, png, refine, resample, unmix
+from offcut.imaging import foreground, guided, png, preview, refine, resample, unmix
 from offcut.imaging.compose import compose
 from tests.simd import machines
 
@@ -130,6 +130,19 @@ def test_a_cutout_is_composed_to_the_same_bits(
     monkeypatch.setattr(unmix.unmix, "_chosen", bench.unmix)
     monkeypatch.setattr(foreground.spread, "_chosen", bench.spread)
     assert np.array_equal(compose(image, alpha), wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(*[st.integers(1, 6)] * 2, st.integers(1, 8), st.integers(0, 7), st.integers(0, 9))
+def test_any_blocks_are_shrunk_to_the_same_bytes(
+    high: int, wide: int, block: int, rest: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    shape = high * block + rest % block, wide * block + rest // 2 % block, 4
+    pixels = rng.integers(0, 256, shape).astype(np.uint8)
+    pixels[..., 3] = rng.choice([0, 1, 128, 254, 255, 255], shape[:2])
+    got = Workbench(lambda size: machines.native(size, 1)).shrink_blocks(pixels, block)
+    assert np.array_equal(got, preview.shrink_blocks.definition(pixels, block))
 
 
 @settings(max_examples=60, deadline=None)

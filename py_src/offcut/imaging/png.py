@@ -19,11 +19,9 @@ import numpy as np
 
 from offcut.imaging.replaceable import Replaceable
 
-__all__ = ["deflated", "encode", "filter_rows", "profile_chunk", "with_colours", "wrap"]
+__all__ = ["deflated", "encode", "filter_rows", "profile_chunk", "stored", "wrap"]
 
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> grey, RGB, RGBA
-COLOUR_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"iCCP", b"sRGB")
-HEAD = 33  # bytes of the signature and IHDR
 SUB, UP = 1, 2  # PNG's numbers for the filters
 BAND_BYTES = 1 << 20  # filtered at a time
 CHUNK = 1 << 20  # bytes of an IDAT chunk
@@ -36,6 +34,13 @@ def encode(pixels: np.ndarray, *, colours: bytes = b"") -> bytes:
     colours: chunks that say what RGB numbers mean, b"" for sRGB; grey ones are written without.
     """
     return wrap(b"".join(part for _, part in deflated(pixels)), pixels.shape, colours=colours)
+
+
+def stored(pixels: np.ndarray, *, colours: bytes = b"") -> bytes:
+    """Return a PNG as `encode` does, but large and soon: its rows are stored as they are."""
+    rows = np.zeros((pixels.shape[0], 1 + pixels[0].size), np.uint8)
+    rows[:, 1:] = pixels.reshape(pixels.shape[0], -1)
+    return wrap(zlib.compress(rows.data, 0), pixels.shape, colours=colours)
 
 
 def deflated(pixels: np.ndarray) -> Iterator[tuple[int, bytes]]:
@@ -95,18 +100,6 @@ def wrap(deflated: bytes, shape: tuple[int, ...], *, colours: bytes = b"") -> by
     for at in range(0, len(deflated), CHUNK):
         parts += _chunk(b"IDAT", view[at : at + CHUNK])
     parts += _chunk(b"IEND", b"")
-    return b"".join(parts)
-
-
-def with_colours(file: bytes, colours: bytes) -> bytes:
-    """Return a PNG file that says of its colours what these chunks say, and nothing else."""
-    parts: list[bytes | memoryview] = [file[:HEAD], colours]
-    at, view = HEAD, memoryview(file)
-    while at < len(file):
-        length, kind = struct.unpack_from(">I4s", file, at)
-        if kind not in COLOUR_CHUNKS:
-            parts.append(view[at : at + 12 + length])
-        at += 12 + length
     return b"".join(parts)
 
 

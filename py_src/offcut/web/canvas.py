@@ -2,7 +2,7 @@
 
 A canvas gives opaque pixels back exactly, unless a privacy mode adds noise: `is_exact` finds out.
 Pixels with partial alpha it changes (they are stored premultiplied), so such photos are decoded by
-Pillow, and results are never made by a canvas. Only what is merely shown passes through one.
+Pillow, and results are never made by a canvas.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ __all__ = [
     "keeps_numbers",
     "pixels_allowed",
     "read_pixels",
-    "shrink",
     "to_blob",
     "to_jpeg",
 ]
@@ -94,31 +93,6 @@ async def keeps_numbers(colours: bytes) -> bool:
     return got is not None and np.array_equal(got, levels[None])
 
 
-async def shrink(pixels: np.ndarray, limit: int, colours: bytes = b"") -> Any:
-    """Return a Blob that shows u8 RGBA (H, W, 4) with at most `limit` pixels.
-
-    colours: the chunks that say what their numbers mean; b"" is sRGB.
-
-    It is for the eye only: a canvas rounds colours under partial alpha. As PNG, which browsers
-    encode here in a fifth of the time that WebP takes.
-    """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, (limit / (width * height)) ** 0.5)
-    small = max(1, int(width * scale)), max(1, int(height * scale))
-    bitmap = await js.createImageBitmap(_image_data(pixels))
-    try:
-        context = _context(*small, read=False)
-        context.imageSmoothingQuality = "medium"
-        context.drawImage(bitmap, 0, 0, *small)
-    finally:
-        bitmap.close()
-    blob = await context.canvas.convertToBlob()
-    if not colours:
-        return blob
-    file = (await blob.arrayBuffer()).to_bytes()
-    return to_blob(png.with_colours(file, colours), "image/png")
-
-
 async def to_jpeg(pixels: np.ndarray) -> Any:
     """Return u8 RGBA (H, W, 4) as the browser's JPEG, a Blob, as most photos are."""
     context = _context(pixels.shape[1], pixels.shape[0])
@@ -138,9 +112,9 @@ def _image_data(pixels: np.ndarray) -> Any:
     return js.ImageData.new(clamped, pixels.shape[1])
 
 
-def _context(width: int, height: int, *, read: bool = True) -> Any:
+def _context(width: int, height: int) -> Any:
     canvas = js.OffscreenCanvas.new(width, height)
-    return canvas.getContext("2d", _object(willReadFrequently=read))
+    return canvas.getContext("2d", _object(willReadFrequently=True))
 
 
 def _object(**fields: object) -> Any:

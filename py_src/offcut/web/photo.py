@@ -13,13 +13,14 @@ from pyodide.ffi import JsException
 from offcut.errors import DownloadError, ImageError
 from offcut.imaging import files, png, sniff
 from offcut.imaging.contents import Contents, read_contents
+from offcut.imaging.preview import preview
 from offcut.imaging.profile import read_colours
 from offcut.pipeline import Report
 from offcut.web import canvas
 
 __all__ = ["Decoded", "decode", "encode", "name_of_result", "picture_to_compare"]
 
-PREVIEW_PIXELS = 4_000_000  # what a phone can show twice without trouble
+PREVIEW_PIXELS = 6_000_000  # what a phone can show twice without trouble
 PILLOW_READS = ("PNG", "JPEG", "GIF", "WebP", "BMP", "TIFF")
 
 LoadPackage = Callable[[str], Awaitable[None]]
@@ -105,16 +106,22 @@ async def encode(pixels: np.ndarray, colours: bytes, report: Report) -> dict[str
     large = height * width > PREVIEW_PIXELS
     return {
         "png": picture,
-        "preview": await canvas.shrink(pixels, PREVIEW_PIXELS, colours) if large else None,
+        "preview": _to_show(pixels, colours) if large else None,
     }
 
 
-async def picture_to_compare(decoded: Decoded) -> Any:
+def picture_to_compare(decoded: Decoded) -> Any:
     """Return a Blob that shows the photo where the page's <img> would not show it as decoded."""
     contents = decoded.contents
     if decoded.kind == "TIFF" or contents.frames > 1 or contents.orientation != 1:
-        return await canvas.shrink(decoded.pixels, PREVIEW_PIXELS, decoded.colours)
+        return _to_show(decoded.pixels, decoded.colours)
     return None
+
+
+def _to_show(pixels: np.ndarray, colours: bytes) -> Any:
+    """Return a Blob that shows u8 RGBA (H, W, 4) with at most PREVIEW_PIXELS."""
+    small = preview(pixels, PREVIEW_PIXELS)
+    return canvas.to_blob(png.stored(small, colours=colours), "image/png")
 
 
 def name_of_result(name: str) -> str:

@@ -34,7 +34,7 @@ async def remove(
     picture = await photos.encode(result, photo.colours, report)
     spent = {"decode": (decoded - begin) * 1e3} | cutout.milliseconds
     return picture | {
-        "photo": await photos.picture_to_compare(photo),
+        "photo": photos.picture_to_compare(photo),
         "notes": notes(photo.contents),
         "name": photos.name_of_result(name),
         "width": result.shape[1],

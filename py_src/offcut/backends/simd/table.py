@@ -55,6 +55,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
     "lines": """in:I out:I pixels:I rows:I row_parts:I columns:I column_parts:I high:I wide:I
         width:I""",
     "png": "in:I out:I bytes:I channels:I",
+    "blocks": "in:I out:I width:I block:I",
     "spread": "in:I out:I high:I wide:I",
     "rans": """pieces:I tables:I words:I states:I out:I rest:I pieces_in:I tables_in:I
         words_in:I lanes:I""",
@@ -105,6 +106,7 @@ PICTURES: dict[str, str] = {  # the same for what workbench.py does
     "unmix": "lines",
     "filter_png": "png",
     "spread_colours": "spread",
+    "shrink_blocks": "blocks",
 }
 FIRST_PICTURE = 64
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}

@@ -18,7 +18,7 @@ import numpy as np
 from offcut import rans
 from offcut.backends.simd.program import Library
 from offcut.backends.simd.table import CONTROL_BYTES, OP_BYTES, pack_control, pack_op
-from offcut.imaging import foreground, guided, png, refine, resample, unmix
+from offcut.imaging import foreground, guided, png, preview, refine, resample, unmix
 
 __all__ = ["Workbench"]
 
@@ -61,6 +61,7 @@ class Workbench:
         unmix.unmix.use(self.unmix)
         png.filter_rows.use(self.filter_png)
         foreground.spread.use(self.spread)
+        preview.shrink_blocks.use(self.shrink_blocks)
 
     def forget(self) -> None:
         """Zero what the last job has left."""
@@ -180,6 +181,15 @@ class Workbench:
             cells += h * w
         op = Op("spread_colours", 1, {"high": high, "wide": wide}, {"in": "in", "out": "out"})
         self._do([op], {"in": small}, {"out": out}, scratch=cells * 32)
+        return out
+
+    def shrink_blocks(self, pixels: np.ndarray, block: int) -> np.ndarray:
+        """Return what preview.shrink_blocks does."""
+        high, wide = (extent // block for extent in pixels.shape[:2])
+        out = np.empty((high, wide, 4), np.uint8)
+        numbers = {"width": pixels.shape[1], "block": block}
+        op = Op("shrink_blocks", high, numbers, {"in": "in", "out": "out"})
+        self._do([op], {"in": pixels}, {"out": out}, scratch=0)
         return out
 
     def _do(

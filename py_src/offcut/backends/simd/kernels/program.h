@@ -191,6 +191,12 @@ typedef struct {
     uint32_t high, wide;
 } spread_args;
 
+// A picture shrunk by blocks. See preview.c.
+typedef struct {
+    uint32_t in, out;       // u8 RGBA
+    uint32_t width, block;  // of `in`; of a block, its height too
+} blocks_args;
+
 // A picture's rows, filtered for a PNG. See png.c.
 typedef struct {
     uint32_t in, out;  // u8 rows
@@ -229,6 +235,7 @@ typedef struct {
         lines_args lines;
         png_args png;
         spread_args spread;
+        blocks_args blocks;
         uint32_t words[46];
     };
 } op;
@@ -261,7 +268,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
-kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png, spread_colours;
+kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png, spread_colours, shrink_blocks;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
