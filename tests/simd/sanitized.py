@@ -2,6 +2,7 @@
 
     python -m tests.simd.sanitized BEGIN END        random networks of these seeds
     python -m tests.simd.sanitized cases            every operator's cases of tests/conformance.py
+    python -m tests.simd.sanitized pictures         what workbench.py does, on random pictures
     python -m tests.simd.sanitized trespass         an op that may touch too little: must be caught
 
 A fault ends the process with exit code 99 and the sanitizer's report.
@@ -15,23 +16,32 @@ and each piece of packed weights, scratch beyond what the op asked for. GCC comp
 from __future__ import annotations
 
 import asyncio
+import copy
 import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from offcut.backends import no_checkpoint
-from offcut.backends.simd import LOWERING, compile_native
+from offcut.backends.simd import LOWERING, compile_native, workbench
 from offcut.backends.simd.assemble import Assembly, _lifetimes, assemble
 from offcut.backends.simd.draft import Instruction
 from offcut.backends.simd.library_native import NativeLibrary
 from offcut.backends.simd.lower import lower
-from offcut.backends.simd.program import SimdProgram
+from offcut.backends.simd.program import Library, SimdProgram
 from offcut.container import Model
+from offcut.imaging.foreground import spread
+from offcut.imaging.guided import coefficients
+from offcut.imaging.png import filter_rows
+from offcut.imaging.preview import shrink_blocks
+from offcut.imaging.refine import enlarged
+from offcut.imaging.resample import bilinear_kernel, bilinear_taps, filtered
+from offcut.imaging.unmix import unmix
 from offcut.plan import plan
 from tests import conformance
 from tests.simd.networks import evaluate, random_network
@@ -72,8 +82,6 @@ class SanitizedLibrary(NativeLibrary):
     def __init__(self, path: Path, assembly: Assembly, threads: int) -> None:
         super().__init__(path, assembly.size(threads), threads)
         self._assembly = assembly
-        self._runtime = ctypes.CDLL(None)
-        self._start = self._memory.ctypes.data
         self._staged: list[Span] = []
         self.withheld = 0  # bytes at the end of each buffer that ops may not touch either
         self._ops = [step for step in assembly.draft.steps if isinstance(step, Instruction)]
@@ -118,8 +126,33 @@ class SanitizedLibrary(NativeLibrary):
             self._call("unpoison", first, last - first)
 
     def _call(self, verb: str, begin: int, size: int) -> None:
-        function = getattr(self._runtime, f"__asan_{verb}_memory_region")
-        function(ctypes.c_void_p(self._start + begin), ctypes.c_size_t(size))
+        call_sanitizer(verb, self._memory[begin : begin + size])
+
+
+def call_sanitizer(verb: str, memory: np.ndarray) -> None:
+    """Let nothing touch bytes any more ("poison"), or let all do it again ("unpoison")."""
+    function = getattr(ctypes.CDLL(None), f"__asan_{verb}_memory_region")
+    function(ctypes.c_void_p(memory.ctypes.data), ctypes.c_size_t(memory.size))
+
+
+class SanitizedWorkbench(workbench.Workbench):
+    """Runs the ops of a job one by one, each with only its own arrays and scratch at hand."""
+
+    def __init__(self) -> None:
+        path = Path(os.environ["OFFCUT_SANITIZED"])
+        super().__init__(lambda size: NativeLibrary(path, size, 1))
+
+    def _run(
+        self, library: Library, ops: Sequence[workbench.Op], spans: Mapping[str, slice]
+    ) -> None:
+        assert isinstance(library, NativeLibrary)
+        begin = min(span.start for span in spans.values())
+        for number, op in enumerate(ops):
+            call_sanitizer("poison", library._memory[begin:])
+            for name in (*op.arrays.values(), "scratch"):
+                call_sanitizer("unpoison", library._memory[spans[name]])
+            library.run(number, number + 1)
+            call_sanitizer("unpoison", library._memory)
 
 
 def _buffer_spans(assembly: Assembly) -> Iterator[tuple[int, Span]]:
@@ -171,10 +204,44 @@ def run_cases() -> None:
             run(model, inputs, threads=THREADS[number % len(THREADS)], quantize=quantize)
 
 
+def run_pictures() -> None:
+    """Do every job of the workbench on pictures of random sizes, and compare with numpy's."""
+    workbench.SMALL, workbench.GAP = 0, GAP
+    bench = SanitizedWorkbench()
+    for seed in range(30):
+        print(f"picture {seed}", flush=True)
+        rng = np.random.default_rng(seed)
+        high, wide, small_high, small_wide = (int(n) for n in rng.integers(1, 70, 4))
+        planes = rng.random((3, small_high, small_wide), np.float32)
+        pixels = rng.integers(0, 256, (high, wide, 4)).astype(np.uint8)
+        matte = rng.choice(np.array([0, 1, 128, 255], np.uint8), (high, wide))
+        rows, columns = bilinear_kernel(small_high, high), bilinear_kernel(small_wide, wide)
+        taps = bilinear_taps(small_high, high), bilinear_taps(small_wide, wide)
+        cells = rng.uniform(0, 255, (small_high, small_wide, 8)).astype(np.float32)
+        colours = cells[..., :4].transpose(2, 0, 1).copy()
+        block = int(rng.integers(1, 1 + min(8, high, wide)))
+        raw = pixels.reshape(high, -1)
+        jobs: list[tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = [
+            (bench.filter, filtered.definition, (planes, rows, columns)),
+            (bench.coefficients, coefficients.definition, (planes[0], planes)),
+            (bench.enlarged, enlarged.definition, (colours / 255, pixels, *taps)),
+            (bench.unmix, unmix.definition, (pixels, matte, cells, *taps)),
+            (bench.spread, spread.definition, (colours,)),
+            (bench.filter_png, filter_rows.definition, (raw, raw[0], 4)),
+            (bench.shrink_blocks, shrink_blocks.definition, (pixels, block)),
+        ]
+        for job, definition, arguments in jobs:
+            ours, its = copy.deepcopy(arguments), copy.deepcopy(arguments)
+            assert np.array_equal(job(*ours), definition(*its)), (seed, job)
+            assert np.array_equal(ours[0], its[0]), (seed, job)  # unmix works in place
+
+
 def main(arguments: list[str]) -> None:
     """Run what was asked for."""
     if arguments == ["cases"]:
         run_cases()
+    elif arguments == ["pictures"]:
+        run_pictures()
     elif arguments == ["trespass"]:
         model, inputs = random_network(0)
         run(model, inputs, threads=1, quantize=True, withheld=256)

@@ -55,6 +55,10 @@ def test_S2_random_networks_stay_inside_their_memory(library: Path) -> None:
     assert_clean(run(library, "0", "8"))
 
 
+def test_S2_work_on_pictures_stays_inside_its_memory(library: Path) -> None:
+    assert_clean(run(library, "pictures"))
+
+
 def test_S2_a_trespass_is_caught(library: Path) -> None:
     done = run(library, "trespass")
     assert done.returncode == FAULT and "use-after-poison" in done.stderr

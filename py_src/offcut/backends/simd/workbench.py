@@ -23,6 +23,7 @@ from offcut.imaging import foreground, guided, png, preview, refine, resample, u
 __all__ = ["Workbench"]
 
 ALIGNMENT = 64
+GAP = 0  # bytes at least after each array
 DECODING = 256 * 2 + (1 << rans.BITS)  # bytes of kernels/rans.c's `decoding`
 LANES = 8  # the narrowest rows that kernels/image.c takes
 LINE = 16  # rows that are one piece of its work
@@ -202,24 +203,29 @@ class Workbench:
         room: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Run ops. What they leave in "states", an input, is read too; room: bytes between them."""
-        at, places = CONTROL_BYTES + OP_BYTES * len(ops), dict[str, int]()
+        at, spans = CONTROL_BYTES + OP_BYTES * len(ops), dict[str, slice]()
         sizes = {name: array.nbytes for name, array in {**inputs, **outputs}.items()}
         for name, size in {**sizes, **room}.items():
-            places[name] = at
-            at += -(-size // ALIGNMENT) * ALIGNMENT
+            spans[name] = slice(at, at + size)
+            at += -(-(size + GAP) // ALIGNMENT) * ALIGNMENT
+        spans["scratch"] = slice(at, at + scratch)
         library = self._with_memory(at + scratch)
         table = pack_control(threads=1, ops=CONTROL_BYTES, scratch=at, scratch_size=scratch)
         for op in ops:
-            arrays = {field: places[name] for field, name in op.arrays.items()}
+            arrays = {field: spans[name].start for field, name in op.arrays.items()}
             table += pack_op(op.kernel, op.units, {**op.numbers, **arrays})
         library.write(0, table)
         for name, array in inputs.items():
-            library.write(places[name], np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-        library.run(0, len(ops))
+            library.write(spans[name].start, np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        self._run(library, ops, spans)
         for name, array in outputs.items():
-            library.read(places[name], array)
+            library.read(spans[name].start, array)
         if "states" in inputs:
-            library.read(places["states"], inputs["states"])
+            library.read(spans["states"].start, inputs["states"])
+
+    def _run(self, library: Library, ops: Sequence[Op], spans: Mapping[str, slice]) -> None:
+        """Run ops; spans: which bytes of the memory each array has, and the scratch."""
+        library.run(0, len(ops))
 
     def _with_memory(self, size: int) -> Library:
         if self._library is None or size > self._size:
