@@ -23,8 +23,8 @@ FLAGS = ["-std=c11", "-Os", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
 FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where to
 SMALLEST = ["-Xclang", "-Oz"]
-LOOPS = {"conv_float", "conv_float_winograd", "conv_narrow", "conv_winograd", "epilogue", "gemm"}
-LOOPS |= {"guided", "image", "png", "program", "unmix"}
+LOOPS = {"conv_float_pixel", "conv_float_winograd", "conv_winograd", "epilogue", "gemm", "program"}
+LOOPS |= {"guided", "image", "png", "unmix"}
 LINK = ["--no-entry", "-s", "--import-memory", "-z", "stack-size=65536"]
 LINK += ["--export=__heap_base", "--export=__stack_pointer"]
 LINK += ["--compress-relocations"]  # numbers as short as they are; `zig cc` does not know the word

@@ -1,8 +1,9 @@
 // Convolution of float channels f32 [h][w] as a matrix product: any kernel, stride, dilation and
-// groups. (3x3 with stride 1 goes faster in conv_float_winograd.c, depthwise in windows.c.)
+// groups. (3x3 with stride 1 goes faster in conv_float_winograd.c, depthwise in windows.c, a single
+// pixel in conv_float_pixel.c.)
 //
 //   inputs --gather--> columns f32 [panel / PIXELS][depth][PIXELS]    depth: inputs of one output
-//   columns x weights --> sums f32 [4][panel] --finish--> output
+//   columns x weights --> sums f32 [4][panel] --finish--> output, or straight to the output
 //
 //   weights  f32 [groups][tiles of 4 outputs][depth][4]
 //   bias     f32 [runs][channels_out]
@@ -12,19 +13,37 @@
 // is read. Inputs of an output are ordered [channel][kernel_h][kernel_w].
 #include "float.h"
 
-enum { MANY = 32 };  // outputs that a single pixel takes at a time
+// What is done with sums that need nothing but a bias and limits.
+typedef struct {
+    float bias[TILE];
+    float least, most;
+} limits;
 
-void multiply_floats(const float *x, int step, const float *w, int depth, int groups, float *sums) {
-    for (int group = 0; group < groups; group++, x += step, sums += PIXELS) {
+// As in float.h, but sums go to four places, and get a bias and limits if there are any.
+INLINE void multiply_tile(const float *x, int step, const float *w, int depth, int groups,
+                          float *const to[TILE], const limits *l) {
+    for (int group = 0; group < groups; group++, x += step) {
         f32x8 s[TILE][PIXELS / 8] = {0};
         for (int k = 0; k < depth; k++)
             UNROLL for (int o = 0; o < TILE; o++)
                 UNROLL for (int i = 0; i < PIXELS / 8; i++)
                     s[o][i] += load_f32x8(x + k * PIXELS + i * 8) * splat_f32x8(w[k * TILE + o]);
-        UNROLL for (int o = 0; o < TILE; o++)
-            UNROLL for (int i = 0; i < PIXELS / 8; i++)
-                store_f32x8(sums + o * groups * PIXELS + i * 8, s[o][i]);
+        UNROLL for (int o = 0; o < TILE; o++) {
+            f32x4 v[PIXELS / 4];
+            __builtin_memcpy(v, s[o], sizeof v);
+            UNROLL for (int i = 0; i < PIXELS / 4; i++) {
+                if (l) v[i] = min_f32(splat_f32(l->most), v[i] + splat_f32(l->bias[o]));
+                if (l) v[i] = max_f32(splat_f32(l->least), v[i]);
+                store_f32x4(to[o] + group * PIXELS + i * 4, v[i]);
+            }
+        }
     }
+}
+
+void multiply_floats(const float *x, int step, const float *w, int depth, int groups, float *sums) {
+    float *to[TILE];
+    UNROLL for (int o = 0; o < TILE; o++) to[o] = sums + o * groups * PIXELS;
+    multiply_tile(x, step, w, depth, groups, to, 0);
 }
 
 // to[i] = row[x + i * stride] for i < n, 0 outside of [0, w). `row` is 0 outside of the input.
@@ -86,13 +105,27 @@ static void multiply_panel(const args *a, const float_conv_args *c, int group, i
                            int n, const float *columns, float *sums) {
     int outputs = (int)c->channels_out, tiles = (outputs + TILE - 1) / TILE;
     int columns_of = (n + PIXELS - 1) / PIXELS;
+    // Whether the limited sums are the result, and none lie beyond it.
+    int direct = c->activation <= ACT_RELU6 && !c->residual && !c->row_runs && n % PIXELS == 0;
     const float *w = (const float *)(a->memory + c->weights);
+    const float *bias = (const float *)(a->memory + c->bias);
+    limits l = {.least = c->activation == ACT_NONE ? -__builtin_inff() : 0.0f,
+                .most = c->activation == ACT_RELU6 ? 6.0f : __builtin_inff()};
     w += (int64_t)group * tiles * depth * TILE;
     for (int tile = 0; tile < tiles; tile++, w += depth * TILE) {
+        int channel = group * outputs + tile * TILE, some = at_most(outputs - tile * TILE, TILE);
+        float *to[TILE];
+        if (direct && some == TILE) {
+            for (int o = 0; o < TILE; o++) {
+                to[o] = channel_of(a, c->out, channel + o) + at;
+                l.bias[o] = bias[channel + o];
+            }
+            multiply_tile(columns, depth * PIXELS, w, depth, columns_of, to, &l);
+            continue;
+        }
         multiply_floats(columns, depth * PIXELS, w, depth, columns_of, sums);
-        for (int o = 0; o < TILE && tile * TILE + o < outputs; o++)
-            finish_floats(a, c, group * outputs + tile * TILE + o, at, n,
-                          sums + o * columns_of * PIXELS);
+        for (int o = 0; o < some; o++)
+            finish_floats(a, c, channel + o, at, n, sums + o * columns_of * PIXELS);
     }
 }
 
@@ -108,31 +141,6 @@ void conv_float(args *a) {
             gather(a, c, group, at, n, columns);
             multiply_panel(a, c, group, depth, at, n, columns, sums);
         }
-    }
-}
-
-// A 1x1 kernel on a single pixel: a vector times a matrix f32 [tiles of 32 outputs][channels_in]
-// [32]. A piece of work is a tile; scratch holds the inputs.
-void conv_float_pixel(args *a) {
-    const float_conv_args *c = &a->op->float_conv;
-    int depth = (int)c->channels_in, outputs = (int)c->channels_out;
-    const float *bias = (const float *)(a->memory + c->bias);  // [tiles * 32]
-    float *x = (float *)a->scratch, sums[MANY];
-    require(!c->residual && !c->row_runs);
-    for (int k = 0; k < depth; k++) x[k] = *channel_of(a, c->in, k);
-    for (int tile; (tile = next_piece(a)) >= 0;) {
-        const float *w = (const float *)(a->memory + c->weights) + (int64_t)tile * depth * MANY;
-        f32x4 v[MANY / 4] = {0};
-        for (int k = 0; k < depth; k++, w += MANY) {
-            f32x4 input = splat_f32(x[k]);
-            UNROLL for (int i = 0; i < MANY / 4; i++) v[i] += input * load_f32x4(w + 4 * i);
-        }
-        UNROLL for (int i = 0; i < MANY / 4; i++) store_f32x4(sums + 4 * i, v[i]);
-        for (int i = 0; i < MANY; i += 4)
-            store_f32x4(sums + i, activate(load_f32x4(sums + i) + load_f32x4(bias + tile * MANY + i),
-                                           c->activation));
-        for (int o = 0; o < MANY && tile * MANY + o < outputs; o++)
-            *channel_of(a, c->out, tile * MANY + o) = sums[o];
     }
 }
 

@@ -29,15 +29,13 @@ void finish_floats(const args *a, const float_conv_args *c, int channel, int at,
     float *to = channel_of(a, c->out, channel) + at;
     const float *residual = c->residual ? channel_of(a, c->residual, channel) + at : 0;
     f32x4 bias = splat_f32(c->row_runs ? 0.0f : ((const float *)(a->memory + c->bias))[channel]);
-    f32x4 least = splat_f32(c->activation == ACT_NONE ? -__builtin_inff() : 0.0f);
+    int limited = c->activation == ACT_RELU || c->activation == ACT_RELU6;
+    f32x4 least = splat_f32(limited ? 0.0f : -__builtin_inff());
     f32x4 most = splat_f32(c->activation == ACT_RELU6 ? 6.0f : __builtin_inff());
     if (c->row_runs) add_biases(a, c, channel, at, n, sums);
-    int i = 0;
-    if (!residual && c->activation <= ACT_RELU6)
-        for (; i + 4 <= n; i += 4)
-            store_f32x4(to + i, max_f32(least, min_f32(most, load_f32x4(sums + i) + bias)));
-    for (; i < n; i += 4) {
-        f32x4 v = activate(load_f32x4(sums + i) + bias, c->activation);
+    for (int i = 0; i < n; i += 4) {
+        f32x4 v = max_f32(least, min_f32(most, load_f32x4(sums + i) + bias));
+        if (c->activation > ACT_RELU6) v = activate_with(v, c->activation, 0.0f, 0.0f);
         if (residual) v = activate(v + load_some(residual + i, n - i), c->activation_last);
         store_some(to + i, v, n - i);
     }
