@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from offcut.backends.simd import LOWERING
+from offcut.backends.simd.draft import Instruction
+from offcut.backends.simd.lower import lower
+from offcut.backends.simd.values import quantization
 from offcut.card import from_document
 from offcut.container import Model
 from offcut.graph import Graph, Node
@@ -101,3 +105,23 @@ def random_network(seed: int) -> tuple[Model, dict[str, np.ndarray]]:
     nodes.append(Node("Sigmoid", ("fused",), ("y",), {}))
     x = rng.standard_normal(shapes["x"]).astype(np.float32)
     return network(nodes, {"x": x}, weights, ["y", "sum"]), {"x": x}
+
+
+def image(rng: np.random.Generator, c: int | None = None) -> np.ndarray:
+    """Return random values (1, c, h, w) of random sizes."""
+    c = c or int(rng.integers(8, 50))
+    h, w = (int(size) for size in rng.integers(3, 40, 2))
+    return rng.standard_normal((1, c, h, w)).astype(np.float32)
+
+
+def steps_of(model: Model, name: str) -> tuple[float, int]:
+    """Return scale and zero point of a value in u8."""
+    q = quantization(*model.ranges[name])
+    return q.scale, q.zero
+
+
+def args_of(model: Model, kernel: str) -> dict[str, Any]:
+    """Return the arguments of the kernel's only instruction; there must be one."""
+    draft = lower(model, LOWERING, quantize=True)
+    (step,) = (s for s in draft.steps if isinstance(s, Instruction) and s.kernel == kernel)
+    return dict(step.args)
