@@ -14,18 +14,9 @@
 
 enum { TAPS = 36, QUAD = 4, WINDOW = 20, QUADS = PIXELS / QUAD, BLOCK_TILES = 16 };
 
-static __attribute__((noinline)) void transpose(f32x4 v[4]) {
-    f32x4 a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
-    f32x4 b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
-    f32x4 c = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
-    f32x4 d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
-    v[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-    v[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-    v[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-    v[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-}
+static __attribute__((noinline)) void turn(f32x4 v[4]) { transpose(v); }
 
-// B^T d. Compiled once, for size; likewise the next.
+// B^T d. Compiled once, for size, as is the above; likewise the next.
 static __attribute__((noinline)) void transform_input(const f32x4 d[6], f32x4 out[6]) {
     f32x4 two = splat_f32(2.0f), four = splat_f32(4.0f), five = splat_f32(5.0f);
     f32x4 even = d[4] - d[2] * four, odd = d[3] - d[1] * four;
@@ -83,7 +74,7 @@ static void spread_quad(const float *from, int pitch, float *v, int64_t step) {
     for (int row = 0; row < 6; row++, v += 6 * step) {
         f32x4 d[6], out[6], last = rows[row][4];
         for (int i = 0; i < 4; i++) d[i] = rows[row][i];
-        transpose(d);  // d[i]: column i of each tile
+        turn(d);  // d[i]: column i of each tile
         d[4] = __builtin_shufflevector(d[0], last, 1, 2, 3, 4);
         d[5] = __builtin_shufflevector(d[1], last, 1, 2, 3, 5);
         transform_input(d, out);
@@ -106,7 +97,7 @@ static void collect_quad(const args *a, const float_conv_args *c, int channel, i
         f32x4 out[4];
         float pixels[QUAD * 4];
         transform_output(rows[row], out);
-        transpose(out);
+        turn(out);
         for (int i = 0; i < 4; i++) store_f32x4(pixels + i * 4, out[i]);
         finish_floats(a, c, channel, (y + row) * c->w_out + x, n, pixels);
     }

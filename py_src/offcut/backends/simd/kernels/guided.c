@@ -69,18 +69,6 @@ void fit_lines(args *a) {
     }
 }
 
-// Four times four floats, turned.
-static void transpose(f32x4 v[4]) {
-    f32x4 a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
-    f32x4 b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
-    f32x4 c = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
-    f32x4 d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
-    v[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-    v[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-    v[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-    v[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-}
-
 // Enlarge lines bilinearly and apply them: out[y][x] = offset + factors . colours, from 0 to 1.
 // in: f32 [4][high][wide]. pixels: u8 [units][width][4]. out: f32 [units][width]. rows and columns
 // say where each row and column of the photo lies: u32 the cell before it, f32 how far beyond.

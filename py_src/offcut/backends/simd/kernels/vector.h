@@ -146,6 +146,18 @@ INLINE u8x16 last_pairs(u8x16 a, u8x16 b) {
                                    31);
 }
 
+// Four times four floats: rows become columns.
+INLINE void transpose(f32x4 v[4]) {
+    f32x4 a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
+    f32x4 b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
+    f32x4 c = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    f32x4 d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    v[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    v[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    v[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    v[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
 // a < b ? a : b and the like: what a NaN gives is then the same everywhere.
 INLINE f32x4 min_f32(f32x4 a, f32x4 b) {
 #if defined(__wasm_simd128__)
