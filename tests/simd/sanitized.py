@@ -40,7 +40,7 @@ from offcut.imaging.guided import coefficients
 from offcut.imaging.png import filter_rows
 from offcut.imaging.preview import shrink_blocks
 from offcut.imaging.refine import enlarged
-from offcut.imaging.resample import bilinear_kernel, bilinear_taps, filtered
+from offcut.imaging.resample import bilinear_kernel, bilinear_taps, block_sums, filtered
 from offcut.imaging.unmix import unmix
 from offcut.plan import plan
 from tests import conformance
@@ -228,6 +228,7 @@ def run_pictures() -> None:
             (bench.unmix, unmix.definition, (pixels, matte, cells, *taps)),
             (bench.spread, spread.definition, (colours,)),
             (bench.filter_png, filter_rows.definition, (raw, raw[0], 4)),
+            (bench.sum_blocks, block_sums.definition, (pixels, block, block + 1)),
             (bench.shrink_blocks, shrink_blocks.definition, (pixels, block)),
         ]
         for job, definition, arguments in jobs:

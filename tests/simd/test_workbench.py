@@ -55,6 +55,7 @@ def test_a_photo_is_shrunk_to_the_same_bits(
     image = np.random.default_rng(1).integers(0, 256, (333, 457, 4)).astype(np.uint8)
     wanted = resample.shrink(image, (96, 128))
     monkeypatch.setattr(resample.filtered, "_chosen", bench.filter)
+    monkeypatch.setattr(resample.block_sums, "_chosen", bench.sum_blocks)
     assert np.array_equal(resample.shrink(image, (96, 128)), wanted)
 
 
@@ -130,6 +131,14 @@ def test_a_cutout_is_composed_to_the_same_bits(
     monkeypatch.setattr(unmix.unmix, "_chosen", bench.unmix)
     monkeypatch.setattr(foreground.spread, "_chosen", bench.spread)
     assert np.array_equal(compose(image, alpha), wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(*[st.integers(1, 60)] * 2, *[st.integers(1, 16)] * 2)
+def test_any_blocks_have_the_same_sums(rows: int, width: int, high: int, wide: int) -> None:
+    band = np.random.default_rng(rows).integers(200, 256, (rows, width, 4)).astype(np.uint8)
+    got = Workbench(lambda size: machines.native(size, 1)).sum_blocks(band, high, wide)
+    assert np.array_equal(got, resample.block_sums.definition(band, high, wide))
 
 
 @settings(max_examples=60, deadline=None)

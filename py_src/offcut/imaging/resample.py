@@ -25,6 +25,7 @@ __all__ = [
     "bilinear_taps",
     "bilinear_width",
     "block_means",
+    "block_sums",
     "filtered",
     "shrink",
     "taps_within",
@@ -114,7 +115,7 @@ def block_means(
     for top in range(0, height, step):
         rows = slice(top, min(top + step, height))
         band = image[rows] if prepare is None else prepare(image[rows], rows)
-        sums = _column_sums(_row_sums(band, high), wide)  # u16 (n, W', 4)
+        sums = block_sums(band, high, wide)  # u16 (n, W', 4)
         first = top // high
         means = out[:, first : first + sums.shape[0]]  # (4, n, W')
         means[...] = sums.transpose(2, 0, 1)
@@ -123,6 +124,12 @@ def block_means(
         if cut:
             means[:, -1] *= np.float32(high / cut)
     return out
+
+
+@Replaceable
+def block_sums(band: np.ndarray, high: int, wide: int) -> np.ndarray:
+    """Return the sums of blocks of u8 (n, W, 4), u16 (ceil(n / high), ceil(W / wide), 4)."""
+    return _column_sums(_row_sums(band, high), wide)
 
 
 def _row_sums(band: np.ndarray, high: int) -> np.ndarray:

@@ -56,6 +56,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         width:I""",
     "png": "in:I out:I bytes:I channels:I",
     "blocks": "in:I out:I width:I block:I",
+    "block_sums": "in:I out:I rows:I width:I high:I wide:I",
     "spread": "in:I out:I high:I wide:I",
     "rans": """pieces:I tables:I words:I states:I out:I rest:I pieces_in:I tables_in:I
         words_in:I lanes:I""",
@@ -107,6 +108,7 @@ PICTURES: dict[str, str] = {  # the same for what workbench.py does
     "filter_png": "png",
     "spread_colours": "spread",
     "shrink_blocks": "blocks",
+    "sum_blocks": "block_sums",
 }
 FIRST_PICTURE = 64
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}

@@ -57,6 +57,7 @@ class Workbench:
         """Do what this can from now on."""
         rans.use(self.decode)
         resample.filtered.use(self.filter)
+        resample.block_sums.use(self.sum_blocks)
         guided.coefficients.use(self.coefficients)
         refine.enlarged.use(self.enlarged)
         unmix.unmix.use(self.unmix)
@@ -115,6 +116,15 @@ class Workbench:
             outputs = {"out": out[first : first + step]}
             room = {"between": len(some) * width * high * 4}
             self._do(ops, inputs, outputs, scratch=LINE * max(width, high) * 4, room=room)
+        return out
+
+    def sum_blocks(self, band: np.ndarray, high: int, wide: int) -> np.ndarray:
+        """Return what resample.block_sums does."""
+        rows, width = band.shape[:2]
+        out = np.empty((-(-rows // high), -(-width // wide), 4), np.uint16)
+        numbers = {"rows": rows, "width": width, "high": high, "wide": wide}
+        op = Op("sum_blocks", len(out), numbers, {"in": "in", "out": "out"})
+        self._do([op], {"in": band}, {"out": out}, scratch=width * 8)
         return out
 
     def coefficients(self, alpha: np.ndarray, colours: np.ndarray) -> np.ndarray:

@@ -191,11 +191,16 @@ typedef struct {
     uint32_t high, wide;
 } spread_args;
 
-// A picture shrunk by blocks. See preview.c.
+// A picture shrunk by blocks. See blocks.c, for both.
 typedef struct {
     uint32_t in, out;       // u8 RGBA
     uint32_t width, block;  // of `in`; of a block, its height too
 } blocks_args;
+
+typedef struct {
+    uint32_t in, out;                  // u8, u16 RGBA
+    uint32_t rows, width, high, wide;  // of `in`; of a block
+} block_sums_args;
 
 // A picture's rows, filtered for a PNG. See png.c.
 typedef struct {
@@ -236,6 +241,7 @@ typedef struct {
         png_args png;
         spread_args spread;
         blocks_args blocks;
+        block_sums_args block_sums;
         uint32_t words[46];
     };
 } op;
@@ -268,7 +274,7 @@ kernel conv_winograd, conv_direct, conv_narrow, conv_depthwise;
 kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
-kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png, spread_colours, shrink_blocks;
+kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png, spread_colours, shrink_blocks, sum_blocks;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
