@@ -39,22 +39,33 @@ def dequantize(q: np.ndarray, scale: float, zero: int) -> np.ndarray:
     return q.astype(F) * F(scale) + F(-zero * scale)
 
 
-def factor(u: np.ndarray, limit: int) -> np.ndarray:
-    """Return pack.c's choose_factor for weights u (lanes, ...), over the first axis."""
-    sums = np.add.accumulate(np.abs(u), axis=0, dtype=F)[-1]
-    room = F(2147483647.0) / F(limit) - F(0.5) * F(len(u))
-    with np.errstate(divide="ignore"):
-        by_sum = room * F(0.999) / sums
-        by_size = F(32767.0) * F(0.999) / np.abs(u).max(axis=0)
-    return np.where(sums > 0, np.minimum(by_sum, by_size), F(0)).astype(F)
+def factor(u: np.ndarray, limit: int, reach: np.ndarray | None = None) -> np.ndarray:
+    """Return pack.c's factor for the weights u (lanes, o, ...) of each output, f32 (o,).
+
+    reach: of Winograd's weights.
+    """
+    room = F(2147483647.0) / F(limit) - (F(0.51) if reach is None else F(763)) * F(len(u))
+    if reach is None:
+        reach = np.add.accumulate(np.abs(u), axis=0, dtype=F)[-1]
+    most = np.abs(u).max(axis=(0, *range(2, u.ndim)))
+    return F(0.999) / np.maximum(np.maximum(reach / room, most / F(32767)), F(1e-25))
 
 
 def rounded(u: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return integer weights of u (lanes, ...) and the scales that lead back, (...)."""
+    """Return integer weights of u (lanes, o) and the scales that lead back, (o,)."""
     f = factor(u, limit)
-    with np.errstate(divide="ignore"):
-        scale = np.where(f > 0, F(1) / f, F(1)).astype(F)
-    return np.rint(u * f).astype(np.int64), scale
+    return np.rint(u * f).astype(np.int64), F(1) / f
+
+
+def bend(steps: np.ndarray) -> np.ndarray:
+    """Return steps as a bent plane stores them, u8."""
+    v = np.clip(steps, -(2**15), 2**15 - 1).astype(np.int64)
+    return np.clip(np.minimum(v, ((v * 10923 + 2**14) >> 15) + 124), 0, 255).astype(np.uint8)
+
+
+def unbend(q: np.ndarray) -> np.ndarray:
+    """Return the steps for which the u8 of a bent plane stand."""
+    return q.astype(np.int64) + 2 * np.maximum(q.astype(np.int64) - 186, 0)
 
 
 def packed(pack: Mapping[str, Any], source: np.ndarray, taps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,10 +112,10 @@ def finish(
         y = np.maximum(y, F(args["residual_least"])) + residual.astype(F) * F(
             args["residual_scale"]
         )
-    if args["plain"]:
-        return to_u8(y)
-    y = activate(y, args.get("activation_last", 0))
-    return to_u8(np.clip(y * F(args["steps"]) + F(args["zero"]), -65536, 65536))
+    if not args["plain"]:
+        y = activate(y, args.get("activation_last", 0))
+        y = np.clip(y * F(args["steps"]) + F(args["zero"]), -65536, 65536)
+    return bend(np.rint(y)) if args["bent"] else to_u8(y)
 
 
 def runs_of(args: Mapping[str, Any]) -> np.ndarray:
@@ -119,10 +130,11 @@ def runs_of(args: Mapping[str, Any]) -> np.ndarray:
 
 def even_tiles(args: Mapping[str, Any]) -> np.ndarray:
     """Return which 4 x 4 tiles of a plain convolution have a single bias, bool (rows, columns)."""
-    runs = runs_of(args)
-    tiles = runs.reshape(runs.shape[0] // 4, 4, -1, 4)
-    even = (tiles == tiles[:, :1, :, :1]).all(axis=(1, 3))
-    return even if args["plain"] else np.zeros_like(even)
+    rows, columns = (-(-args[size] // 4) for size in ("h_out", "w_out"))
+    even = np.full((rows, columns), bool(args["plain"]))
+    if "row_runs" in args:
+        even[0] = even[-1] = even[:, 0] = even[:, -1] = False
+    return even
 
 
 def integer_convolution(
@@ -153,45 +165,43 @@ def direct(
     """Return the scaled sums of conv_direct (o, oh, ow); u (inputs, o)."""
     q, _ = rounded(u, pack["limit"])
     sums = integer_convolution(args, q, x, zero)
-    return sums.astype(F) * scaled(u, pack)[:, None, None]
+    return sums.astype(F) * (F(pack["steps"]) / factor(u, pack["limit"]))[:, None, None]
 
 
-def scaled(u: np.ndarray, pack: Mapping[str, Any], limit: int = 0) -> np.ndarray:
-    """Return what sums are multiplied with: steps / factor."""
-    f = factor(u, limit or pack["limit"])
-    with np.errstate(divide="ignore"):
-        return np.where(f > 0, F(pack["steps"]) / f, F(pack["steps"])).astype(F)
+def transform(g0: np.ndarray, g1: np.ndarray, g2: np.ndarray) -> list[np.ndarray]:
+    """Return G g, rounded as transform_3 rounds."""
+    outer, slope = g0 + g2, g0 * F(1 / 24) + g2 * F(1 / 6)
+    return [
+        g0 * F(0.25),
+        (outer + g1) * F(-1 / 6),
+        (outer - g1) * F(-1 / 6),
+        slope + g1 * F(1 / 12),
+        slope - g1 * F(1 / 12),
+        g2 * F(0.25),
+    ]
 
 
-def transformed_weights(u: np.ndarray) -> np.ndarray:
-    """Return G g G^T of u (..., 9) as (..., 36), rounded as transform_3 rounds."""
-
-    def transform(g0: np.ndarray, g1: np.ndarray, g2: np.ndarray) -> list[np.ndarray]:
-        outer, slope = g0 + g2, g0 * F(1 / 24) + g2 * F(1 / 6)
-        return [
-            g0 * F(0.25),
-            (outer + g1) * F(-1 / 6),
-            (outer - g1) * F(-1 / 6),
-            slope + g1 * F(1 / 12),
-            slope - g1 * F(1 / 12),
-            g2,
-        ]
-
+def transformed_weights(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return G g G^T of u (lanes, o, 9) as (lanes, o, 36), and its reach (o,): see pack.c."""
     g = u.reshape(*u.shape[:-1], 3, 3)
-    rows = transform(g[..., 0, :], g[..., 1, :], g[..., 2, :])
+    rows = transform(g[..., 0, :], g[..., 1, :], g[..., 2, :])  # 6 of (lanes, o, 3)
     taps = [tap for row in rows for tap in transform(row[..., 0], row[..., 1], row[..., 2])]
-    return np.stack(taps, axis=-1)
+    sizes = np.abs(rows).transpose(0, 2, 1, 3).reshape(6, u.shape[1], -1)  # (6, o, lanes * 3)
+    sums = np.add.accumulate(sizes, axis=2, dtype=F)[..., -1]
+    limits = np.array([5, 8, 5, 3, 3, 5], F)
+    return np.stack(taps, axis=-1), (sums * limits[:, None]).max(axis=0)
 
 
 def collect(m: list[np.ndarray]) -> list[np.ndarray]:
-    """Return A^T m in the kernels' order of additions."""
+    """Return A^T m in the kernels' order of additions, of integers or floats."""
     sum_12, difference_12 = m[1] + m[2], m[1] - m[2]
     sum_34, difference_34 = m[3] + m[4], m[3] - m[4]
+    two, four = m[0].dtype.type(2), m[0].dtype.type(4)
     return [
         m[0] + sum_12 + sum_34,
-        difference_12 + difference_34 * F(2),
-        sum_12 + sum_34 * F(4),
-        difference_12 + difference_34 * F(8) + m[5],
+        difference_12 + difference_34 * two,
+        sum_12 + sum_34 * four,
+        difference_12 + (difference_34 * two + m[5]) * four,
     ]
 
 
@@ -203,15 +213,14 @@ def winograd(
     x: np.ndarray,
     zero: int,
 ) -> np.ndarray:
-    """Return conv_winograd's scaled sums (o, h, w) for u8 x (lanes, h, w) and u (lanes, o, 9).
+    """Return conv_winograd's scaled sums (o, h, w) for steps x (lanes, h, w) and u (lanes, o, 9).
 
     Even tiles have their bias, of (runs, o), added.
     """
-    plus, minus = np.maximum(BT, 0).sum(1), np.maximum(-BT, 0).sum(1)
-    limits = np.maximum(
-        np.outer(plus, plus) + np.outer(minus, minus), np.outer(plus, minus) + np.outer(minus, plus)
-    ).reshape(-1)
-    taps = transformed_weights(u)  # (lanes, o, 36)
+    taps, reach = transformed_weights(u)  # (lanes, o, 36), (o,)
+    f = factor(taps, pack["limit"], reach)
+    q = np.rint(taps * f[:, None]).astype(np.int64)
+    scale = (F(pack["steps"]) / f)[:, None]
     h, w = x.shape[1:]
     rows, columns = -(-h // 4), -(-w // 4)
     pads = ((0, 0), (1, 4 * rows + 1 - h), (1, 4 * columns + 1 - w))
@@ -220,17 +229,14 @@ def winograd(
     tiles = sliding_window_view(padded, (6, 6), axis=(1, 2))[:, ::4, ::4]
     v = np.einsum("ij,ctsjk,lk->ilcts", BT, tiles, BT).reshape(36, len(x), rows * columns)
     assert abs(v).max() < 2**15
-    m = []
-    for tap in range(36):
-        limit = pack["limit"] * int(limits[tap])
-        q, _ = rounded(taps[..., tap], limit)
-        sums = q.T @ v[tap]  # (o, tiles)
-        assert abs(sums).max() < 2**31
-        m.append(sums.astype(F) * scaled(taps[..., tap], pack, limit)[:, None])
-    across = [collect(m[row * 6 : row * 6 + 6]) for row in range(6)]  # [6 rows][4 columns]
-    first = bias.T[:, runs_of(args)[::4, ::4]]  # (o, rows, columns)
-    first = np.where(even_tiles(args), first, F(0)).reshape(len(first), -1)
+    m = [q[..., tap].T @ v[tap] for tap in range(36)]  # (o, tiles)
+    whole = [collect(m[row * 6 : row * 6 + 6]) for row in range(6)]  # [6 rows][4 columns]
+    assert max(abs(column).max() for row in whole for column in row) < 2**31
+    across = [[column.astype(F) for column in row] for row in whole]
+    inside = runs_of(args)[1, 1]
+    first = np.where(even_tiles(args).reshape(-1), bias[inside][:, None] / scale, F(0))
     across[1] = [column + first for column in across[1]]
     pixels = [collect([across[row][i] for row in range(6)]) for i in range(4)]  # [column][row]
-    y = np.array(pixels).transpose(2, 3, 1, 0).reshape(-1, rows, columns, 4, 4)
+    y = np.array(pixels) * scale  # (4, 4, o, tiles)
+    y = y.transpose(2, 3, 1, 0).reshape(-1, rows, columns, 4, 4)
     return y.transpose(0, 1, 3, 2, 4).reshape(-1, 4 * rows, 4 * columns)[:, :h, :w]

@@ -11,11 +11,12 @@ A kernel's lowering is a function (lowering, node) -> reason in the table of __i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from offcut.backends.simd.bend import bendable_values
 from offcut.backends.simd.draft import Argument, Download, Draft, Host, Instruction, Table, Upload
 from offcut.backends.simd.values import Grid, Quantization, Value, quantization
 from offcut.container import Model
@@ -38,6 +39,7 @@ class Lowering:
     host: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)  # nodes that another one has taken in
     users: Mapping[str, list[Node]] = field(default_factory=dict)
+    bendable: Set[str] = frozenset()  # values that all their readers can read bent
 
     @property
     def graph(self) -> Graph:
@@ -136,8 +138,8 @@ class Lowering:
         self.host.add(name)
 
     def _dequantize(self, source: Value, made: Value) -> None:
-        pairs = [(q.scale, -q.zero * q.scale) for q in source.quantizations]
-        self._convert("dequantize", source, (source, made), pairs)
+        rows = [(q.scale, -q.zero * q.scale, float(q.knee)) for q in source.quantizations]
+        self._convert("dequantize", source, (source, made), rows)
 
     def _quantize(self, source: Value, made: Value, steps: Quantization) -> None:
         pairs = [(1.0 / steps.scale, float(steps.zero))] * source.channels
@@ -148,7 +150,7 @@ class Lowering:
         kernel: str,
         planes: Value,
         values: tuple[Value, Value],
-        pairs: list[tuple[float, float]],
+        parameters: Sequence[tuple[float, ...]],
     ) -> None:
         """Emit a conversion of values[0] to values[1], one of which are the u8 `planes`."""
         grid = planes.grid
@@ -160,7 +162,7 @@ class Lowering:
             "h": grid.height,
             "w": grid.width,
             "pitch": grid.pitch,
-            "parameters": np.array(pairs, "<f4").tobytes(),
+            "parameters": np.array(parameters, "<f4").tobytes(),
         }
         self.emit(kernel, grid.height, args, values, name=kernel)
 
@@ -175,7 +177,9 @@ def lower(model: Model, lowerings: Mapping[str, Lower], *, quantize: bool) -> Dr
     for node in graph.nodes:
         for name in node.inputs:
             users.setdefault(name, []).append(node)
-    state = Lowering(model, quantize and bool(model.ranges), users=users)
+    quantize = quantize and bool(model.ranges)
+    bendable = bendable_values(graph, users) if quantize else frozenset()
+    state = Lowering(model, quantize, users=users, bendable=bendable)
     state.host.update(graph.inputs)
     for node in graph.nodes:
         if node.name in state.done:

@@ -100,7 +100,7 @@ def _target(lw: Lowering, node: Node, activation: str) -> Target:
     if value is None or not same or last not in ACTIVATIONS:
         return Target(node.name, activation)
     full = all(plane.channels == 16 for plane in value.planes[:-1])
-    if not full or value.uniform is None or lw.range_of(add.name, last) is None:
+    if not full or value.shared is None or lw.range_of(add.name, last) is None:
         return Target(node.name, activation)
     return Target(add.name, activation, other, last)
 
@@ -119,18 +119,20 @@ def _emit_u8(
         target = Target(node.name, target.activation)
         out = lw.draft.float_value(shape.o, shape.grid)
     else:
+        steps = steps.bend() if target.name in lw.bendable else steps
         out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = _is_plain(lw, node, target, source, steps, bias)
     args = geometry(shape) | run_args
     values: tuple[Value, ...] = (source, out)
     args |= {"in": Table(source.blocks), "floats": int(out.floats)}
+    args |= {"knees": source.knees} if source.bent else {}
     args |= _epilogue(lw, target, out, steps, plain)
     if target.other:
         values += (lw.u8[target.other],)
     weights = lw.model.weights[node.inputs[1]]
     pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
     few = shape.o < BLOCK if shape.same_3x3 else shape.same_1x1 and shape.o < NARROW
-    if out.floats and few and not run_args:
+    if out.floats and few and not run_args and not source.bent:
         kernel, units = "conv_narrow", shape.grid.height
         args |= pack_narrow(pack, shape, source)
         scratch = 0
@@ -165,7 +167,7 @@ def _is_plain(
     if steps is None or not linear:
         return False
     weights = lw.model.weights[node.inputs[1]].decode()
-    most = max(q.scale for q in source.quantizations) * 255.0
+    most = max(q.scale * q.most for q in source.quantizations)
     sums = np.abs(weights).reshape(len(weights), -1).sum(axis=1).max(initial=0.0) * most
     return bool(sums + np.abs(bias).max(initial=0.0) < PLAIN_LIMIT * steps.scale)
 
@@ -181,7 +183,7 @@ def _folded(
 
 def _middle(lw: Lowering, target: Target, steps: Quantization) -> float:
     """Return the u8 that stands for 0.0 in the result, less what the residual brings along."""
-    q = lw.u8[target.other].uniform if target.other else None
+    q = lw.u8[target.other].shared if target.other else None
     return steps.zero - q.zero * q.scale / steps.scale if q else float(steps.zero)
 
 
@@ -193,6 +195,7 @@ def _epilogue(
         "plain": int(plain),
         "steps": 1.0,
         "border": steps.zero if steps else 0,
+        "bent": int(bool(steps and steps.bent)),
         "residual_least": LEAST,
     }
     if not plain:
@@ -202,8 +205,9 @@ def _epilogue(
             args |= {"steps": 1.0 / steps.scale, "zero": float(steps.zero)}
     if target.other:
         other = lw.u8[target.other]
-        q = other.uniform
+        q = other.shared
         assert q is not None and steps is not None
+        args["residual_knee"] = q.knee
         args |= {"residual": Table(other.blocks), "pitch_residual": other.grid.pitch}
         if plain:  # in u8 steps
             args["residual_scale"] = q.scale / steps.scale
@@ -221,6 +225,7 @@ def _emit_stem(
     low, high = lw.model.ranges[node.inputs[0]]
     in_scale = max(abs(low), abs(high), 1e-20) / FINE_LIMIT
     bias, run_args = bias_of(lw, node, shape)
+    steps = steps.bend() if target.name in lw.bendable else steps
     out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]

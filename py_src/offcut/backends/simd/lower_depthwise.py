@@ -21,7 +21,9 @@ MOST_TAPS = 4096  # rounding adds at most half to each weight: 255 * 4096 / 2 is
 def suits_depthwise(shape: Shape, source: Value, steps: Quantization | None) -> bool:
     """Return whether conv_depthwise does it: one input and one output per group, result in u8."""
     single = shape.per_group == 1 and shape.o == shape.groups == source.channels
-    return steps is not None and single and shape.groups > 1 and shape.taps <= MOST_TAPS
+    if steps is None or source.bent:
+        return False
+    return single and shape.groups > 1 and shape.taps <= MOST_TAPS
 
 
 def emit_depthwise(

@@ -20,6 +20,8 @@ def lower_pool(lw: Lowering, node: Node) -> str:
     if grid is None or len(node.outputs) > 1:
         return f"{node.op} needs batch 1 and one output"
     source = lw.preferred_u8(node.inputs[0])
+    if source and source.bent and node.op == "AveragePool":
+        source = None
     value = source or lw.as_floats(node.inputs[0])
     if value is None:
         return f"{node.inputs[0]} cannot be stored as floats"

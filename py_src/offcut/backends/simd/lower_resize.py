@@ -29,7 +29,7 @@ def lower_resize(lw: Lowering, node: Node) -> str:
     scales = cast(tuple[float, ...], node.attributes.get("scales", ())) or (None, None)
     rows, columns = (_taps(node, mode, *pair) for pair in zip(sizes, scales, strict=True))
     source = lw.preferred_u8(node.inputs[0])
-    if source is None:
+    if source is None or source.bent:
         floats = lw.as_floats(node.inputs[0])
         if floats is None:
             return f"{node.inputs[0]} cannot be stored as floats"

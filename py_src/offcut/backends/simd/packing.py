@@ -58,7 +58,7 @@ class Packing:
         outputs[: len(self.bias)] = np.arange(len(self.bias))
         packed: dict[str, Argument] = {
             "weights": draft.region(blocks * taps * len(lanes) * BLOCK * 2),
-            "scales": draft.region(blocks * taps * BLOCK * 4),
+            "scales": draft.region(blocks * BLOCK * 4),
         }
         bias = draft.region(runs * blocks * BLOCK * 4)
         args: dict[str, Argument] = {
@@ -93,8 +93,13 @@ def _lane_factors(source: Value) -> np.ndarray:
     return np.array([channels[i] if i >= 0 else (0.0, 0.0) for i in source.lanes], np.float64)
 
 
+def _limit(source: Value) -> int:
+    """Return the largest number of steps of an input."""
+    return max(plane.quantization.most for plane in source.planes)
+
+
 def pack_winograd(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
-    return _winograd(pack, shape, np.array(source.lanes), _lane_factors(source))
+    return _winograd(pack, shape, np.array(source.lanes), _lane_factors(source), _limit(source))
 
 
 def pack_fine_winograd(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
@@ -106,9 +111,10 @@ def pack_fine_winograd(pack: Packing, shape: Shape, in_scale: float) -> dict[str
 
 
 def _winograd(
-    pack: Packing, shape: Shape, lanes: np.ndarray, factors: np.ndarray
+    pack: Packing, shape: Shape, lanes: np.ndarray, factors: np.ndarray, limit: int = 255
 ) -> dict[str, Argument]:
-    args = pack.add(blocks_for(shape.o), lanes, factors, row=shape.per_group * 9, winograd=True)
+    row = shape.per_group * 9
+    args = pack.add(blocks_for(shape.o), lanes, factors, row=row, limit=limit, winograd=True)
     return args | {"blocks_in": len(lanes) // BLOCK}
 
 
@@ -131,7 +137,8 @@ def pack_direct(pack: Packing, shape: Shape, source: Value) -> dict[str, Argumen
     if shape.groups > 1:
         pack = replace(pack, source=_dense(pack.source, shape))
     lanes, factors = _tap_lanes(shape, source, "taps first")
-    args = pack.add(blocks_for(shape.o), lanes, factors, row=source.channels * shape.taps)
+    row, limit = source.channels * shape.taps, _limit(source)
+    args = pack.add(blocks_for(shape.o), lanes, factors, row=row, limit=limit)
     return args | {"blocks_in": len(source.blocks)}
 
 

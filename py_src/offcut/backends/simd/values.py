@@ -11,6 +11,7 @@ from dataclasses import dataclass
 __all__ = ["BLOCK", "CELL", "Grid", "Place", "Plane", "Quantization", "Value", "quantization"]
 
 CELL = 16  # channels of a plane; bytes of one pixel
+KNEE, MOST_BENT = 186, 393  # as in kernels/plane.h
 BLOCK = 8  # channels of a half plane, which the convolutions work on
 
 Place = tuple[int, int]  # buffer, offset in it
@@ -22,6 +23,21 @@ class Quantization:
 
     scale: float
     zero: int
+    bent: bool = False  # u8 then stand for 0..393 by a line with a knee: see kernels/plane.h
+
+    @property
+    def most(self) -> int:
+        """The largest number of steps that a u8 stands for."""
+        return MOST_BENT if self.bent else 255
+
+    @property
+    def knee(self) -> int:
+        """The u8 from which on steps are wider."""
+        return KNEE if self.bent else 255
+
+    def bend(self) -> Quantization:
+        """Return the same range with finer steps up to the knee, if it starts at 0."""
+        return self if self.zero else Quantization(self.scale * 255.0 / MOST_BENT, 0, bent=True)
 
 
 def quantization(low: float, high: float, activation: str = "") -> Quantization:
@@ -142,6 +158,26 @@ class Value:
 
     @property
     def uniform(self) -> Quantization | None:
+        """The quantization that all planes share, None when they differ or are bent."""
+        return None if self.bent else self.shared
+
+    @property
+    def shared(self) -> Quantization | None:
         """The quantization that all planes share, None when they differ."""
         first = self.planes[0].quantization
         return first if all(plane.quantization == first for plane in self.planes) else None
+
+    @property
+    def bent(self) -> bool:
+        """Whether any plane is bent."""
+        return any(plane.quantization.bent for plane in self.planes)
+
+    @property
+    def knees(self) -> bytes:
+        """The knee of each of `blocks`, u32 [blocks]."""
+        knees = (
+            plane.quantization.knee
+            for plane in self.planes
+            for _ in range(2 if plane.channels > BLOCK else 1)
+        )
+        return b"".join(knee.to_bytes(4, "little") for knee in knees)

@@ -17,7 +17,7 @@
 //   [tap 0: r g b R] [tap 1: r g b G] [tap 2: r g b B] [tap 3: r g b -] ...   RGB: of the last tap
 //
 // No sum overflows: pack.c chooses scales so that sum |weight| * limit < 2^31, where limit is 255,
-// or 8159 for fine inputs, and traps if the rounded weights break it.
+// 393 if a plane is bent, or 8159 for fine inputs.
 #include "epilogue.h"
 #include "gemm.h"
 
@@ -58,7 +58,8 @@ static void gather(const args *a, const conv_args *c, int y, int x, int n, int16
                 for (int i = 0; i < n; i++, to += 8)
                     for (int block = 0; block < blocks; block++)
                         store_i16x8(to + block * width * 8,
-                                    load_u8_as_i16(row + cells[i] + in[block]));
+                                    unbend(load_u8_as_i16(row + cells[i] + in[block]),
+                                           knee_of(a, c, block)));
         }
     }
 }

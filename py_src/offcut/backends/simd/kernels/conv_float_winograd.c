@@ -36,7 +36,7 @@ static __attribute__((noinline)) void transform_output(const f32x4 m[6], f32x4 o
     out[0] = m[0] + sum_12 + sum_34;
     out[1] = difference_12 + difference_34 * splat_f32(2.0f);
     out[2] = sum_12 + sum_34 * splat_f32(4.0f);
-    out[3] = difference_12 + difference_34 * splat_f32(8.0f) + m[5];
+    out[3] = difference_12 + (difference_34 * splat_f32(2.0f) + m[5]) * splat_f32(4.0f);
 }
 
 // The 6 x 20 inputs from (y, x) on, with zeros where they lie outside; `pitch` tells their rows

@@ -1,5 +1,5 @@
 // Between float channels f32 [h][w] and u8 planes, four pixels at a time. A piece of work is a row
-// of all planes. Parameters are per channel: float = u8 * scale + offset, and u8 = round(float *
+// of all planes. Parameters are per channel: float = steps * scale + offset, and u8 = round(float *
 // steps + zero), saturated. Cells beyond the row's end are border, which is filled afterwards.
 #include "float.h"
 
@@ -18,13 +18,15 @@ void dequantize(args *a) {
     for (int y; (y = next_piece(a)) >= 0;) {
         const float *parameters = (const float *)(a->memory + c->parameters);
         for (int plane = 0, first = 0; plane < (int)c->planes; first += (int)counts[plane++])
-            for (int i = 0; i < (int)counts[plane]; i++, parameters += 2) {
+            for (int i = 0; i < (int)counts[plane]; i++, parameters += 3) {
                 const uint8_t *cell = a->memory + planes[plane] + y * (int64_t)c->pitch + i;
                 float *to = channel_of(a, c->out, first + i) + y * c->w;
                 for (int x = 0; x < c->w; x += 4, cell += 4 * CELL) {
-                    i32x4 v = {cell[0], cell[CELL], cell[2 * CELL], cell[3 * CELL]};
-                    store_some(to + x,
-                               float_of(v) * splat_f32(parameters[0]) + splat_f32(parameters[1]),
+                    i32x4 u8 = {cell[0], cell[CELL], cell[2 * CELL], cell[3 * CELL]};
+                    f32x4 v = float_of(u8);
+                    f32x4 over = max_f32(v - splat_f32(parameters[2]), splat_f32(0.0f));
+                    v += over + over;
+                    store_some(to + x, v * splat_f32(parameters[0]) + splat_f32(parameters[1]),
                                c->w - x);
                 }
             }

@@ -24,7 +24,7 @@ void finish(const args *a, const conv_args *c, int block, int y, int x, pixel p)
         return;
     }
     f32x4 steps = splat_f32(c->steps), zero = splat_f32(c->zero);
-    store_steps(output_cell(a, c, block, y, x),
+    store_steps(c, output_cell(a, c, block, y, x),
                 (pixel){limit_steps(halves[0] * steps + zero),
                         limit_steps(halves[1] * steps + zero)});
 }
@@ -45,7 +45,7 @@ void write_pixels(const args *a, const conv_args *c, int block, int y, int x, in
         }
         p = add_pixels(p, bias);
         if (r.at) p = add_residual(&r, r.at + i * CELL, p);
-        store_steps(to + i * CELL, p);
+        store_steps(c, to + i * CELL, p);
     }
 }
 

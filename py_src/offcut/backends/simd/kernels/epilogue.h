@@ -20,8 +20,9 @@ INLINE pixel load_pixel(const float *from) {
 // Round to steps; narrow_i16 then saturates to u8.
 INLINE i16x8 rounded(pixel p) { return narrow_i32(round_f32(p.low), round_f32(p.high)); }
 
-INLINE void store_steps(uint8_t *to, pixel p) {
+INLINE void store_steps(const conv_args *c, uint8_t *to, pixel p) {
     i16x8 steps = rounded(p);
+    if (c->bent) steps = bend(steps);
     store_u8x8(to, low_u8(narrow_i16(steps, steps)));
 }
 
@@ -31,6 +32,11 @@ INLINE const float *bias_of(const args *a, const conv_args *c, int block, int y,
     if (c->row_runs)
         run = table_of(a, c->row_runs)[y] * c->runs + table_of(a, c->column_runs)[x];
     return (const float *)(a->memory + c->bias) + (run * c->blocks_out + (uint32_t)block) * 8;
+}
+
+// Where a block of the input bends.
+INLINE int knee_of(const args *a, const conv_args *c, int block) {
+    return c->knees ? (int)table_of(a, c->knees)[block] : LINEAR;
 }
 
 // The u8 at cell (y, x) of a block of output channels.
@@ -43,10 +49,12 @@ typedef struct {
     const uint8_t *at;  // 0 for none
     f32x4 scale;
     f32x4 least;  // of the sums before it is added, for a Relu
+    int knee;
 } residual;
 
 INLINE residual residual_at(const args *a, const conv_args *c, int block, int y, int x) {
-    residual r = {0, splat_f32(c->residual_scale), splat_f32(c->residual_least)};
+    residual r = {0, splat_f32(c->residual_scale), splat_f32(c->residual_least),
+                  (int)c->residual_knee};
     if (c->residual)
         r.at = a->memory + table_of(a, c->residual)[block] + (int64_t)y * c->pitch_residual +
                x * CELL;
@@ -56,7 +64,7 @@ INLINE residual residual_at(const args *a, const conv_args *c, int block, int y,
 // Add a cell of the residual. What stands for its zero is part of the bias, so a Relu before it,
 // which cannot be left to the saturation, ends there.
 INLINE pixel add_residual(const residual *r, const uint8_t *cell, pixel p) {
-    i16x8 other = load_u8_as_i16(cell);
+    i16x8 other = unbend(load_u8_as_i16(cell), r->knee);
     p = (pixel){max_f32(p.low, r->least), max_f32(p.high, r->least)};
     return add_pixels(p, (pixel){float_of(low_i32(other)) * r->scale,
                                  float_of(high_i32(other)) * r->scale});

@@ -20,7 +20,7 @@ INLINE int width_for(int n) { return n <= SOME ? SOME : GROUP; }
 //   w    i16 [blocks][4][8][2]   for each pair of inputs, 8 outputs; the next one follows
 //   out  i32 [width][8]          sums over all inputs of a * w; the next one GROUP * 8 on
 //
-// The caller proves that no sum of a column that is read can leave 32 bits; others wrap around.
+// Sums that leave 32 bits wrap around: the caller proves that its results do not depend on it.
 void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int width, int32_t *out,
               int repeat);
 

@@ -1,33 +1,27 @@
 // Packing of a convolution's weights, once at load: input scales folded in, transformed for
-// Winograd, rounded to 16 bits with scales that let no sum overflow, and laid out for gemm.h.
-// A piece of work is a block of 8 output channels.
+// Winograd, rounded to 16 bits with a scale for each output channel that lets nothing overflow, and
+// laid out for gemm.h. A piece of work is a block of 8 output channels.
 //
-// The scales. A sum is S = sum_k q_k v_k with weights q rounded to integers and |v_k| <= limit.
-// With real weights u_k and q_k = round(u_k * f), |q_k| <= |u_k| f + 1/2, so
-//     |S| <= limit * (f * sum_k |u_k| + K / 2) <= 2^31 - 1
-// holds for f = ((2^31 - 1) / limit - K / 2) / sum_k |u_k|. A thousandth is left for the rounding
-// of these floats, f is also kept below 32767 / max |u_k|, and pack_channel traps if integers,
-// added up exactly, break the bound all the same.
+// The scales. Real weights u become integers q = round(u * f), |q - u f| < 0.51, with the largest f
+// for which |q| <= 32767 and results R fit 32 bits, where |v| <= limit for all inputs v:
+//
+//   direct:    R = sum_k q_k v_k, so |R| <= limit * (f * sum_k |u_k| + 0.51 K)
+//   Winograd:  R is what the first step of A^T m A makes of a row of taps. Sums before it may wrap
+//              around: modulo 2^32 all of this is exact. Without rounding, R would be a convolution,
+//              by the row's three weights (G g), of rows of B^T d, which are at most row_limit *
+//              limit. Rounding adds at most 0.51 to a tap's q, whose inputs are at most 68 * limit;
+//              and a row of A^T has absolute values of 22 in all. So, for each of the six rows,
+//              |R| <= limit * (f * row_limit * sum_k (|G g|_0 + |G g|_1 + |G g|_2) + 763 K),
+//              where 763 = 0.51 * 22 * 68
+//
+// A thousandth is left for the rounding of these floats.
 #include "program.h"
 #include "vector.h"
 #include "winograd.h"
 
 INLINE float absolute(float v) { return v < 0 ? -v : v; }
 
-// The factor f for n weights `stride` apart; 0 when all are zero.
-static float choose_factor(const float *u, int n, int stride, float limit) {
-    float sum = 0, most = 0;
-    for (int k = 0; k < n; k++) {
-        float size = absolute(u[k * stride]);
-        sum += size;
-        if (size > most) most = size;
-    }
-    if (most == 0) return 0;
-    float room = 2147483647.0f / limit - 0.5f * (float)n;
-    require(room > 0 && most < 1e30f);
-    float by_sum = room * 0.999f / sum, by_size = 32767.0f * 0.999f / most;
-    return by_sum < by_size ? by_sum : by_size;
-}
+INLINE float larger(float a, float b) { return a > b ? a : b; }
 
 INLINE int16_t quantized(float u, float factor) {
     return (int16_t)round_f32(splat_f32(u * factor))[0];
@@ -67,12 +61,32 @@ INLINE int32_t output_of(const args *a, const pack_args *p, int block, int lane)
     return ((const int32_t *)(a->memory + p->outputs))[block * 8 + lane];
 }
 
+// G g of a 3x3 kernel, f32 [9] --> [6][3].
+static void transform_columns(const float *g, float columns[18]) {
+    for (int x = 0; x < 3; x++) transform_3(g[x], g[x + 3], g[x + 6], columns + x, 3);
+}
+
 // G g G^T of a 3x3 kernel, f32 [9] --> [36].
 static void transform_kernel(const float *g, float *u) {
-    float columns[18];  // [6][3]
-    for (int x = 0; x < 3; x++) transform_3(g[x], g[x + 3], g[x + 6], columns + x, 3);
+    float columns[18];
+    transform_columns(g, columns);
     for (int y = 0; y < 6; y++)
         transform_3(columns[y * 3], columns[y * 3 + 1], columns[y * 3 + 2], u + y * 6, 1);
+}
+
+// The sum of sizes times which f must stay within the bound: `reach` in the formulas above.
+static float reach_of(const pack_args *p, const float *g) {
+    float rows[6] = {0}, reach = 0, columns[18];
+    for (int k = 0; k < (int)p->lanes_in; k++) {
+        if (!p->winograd) {
+            reach += absolute(g[k]);
+            continue;
+        }
+        transform_columns(g + k * 9, columns);
+        for (int i = 0; i < 18; i++) rows[i / 3] += absolute(columns[i]);
+    }
+    for (int row = 0; row < 6; row++) reach = larger(reach, rows[row] * (float)row_limit(row));
+    return reach;
 }
 
 // One output channel. scratch: f32 [lanes_in][9], then [lanes_in][36] for Winograd.
@@ -83,21 +97,18 @@ static void pack_channel(const args *a, const pack_args *p, int block, int lane)
     pack_bias(a, p, block, lane, channel, read_weights(a, p, channel, p->winograd ? 9 : 1, u));
     for (int k = 0; p->winograd && k < n; k++)
         transform_kernel(u + k * 9, (float *)a->scratch + n * 9 + k * TAPS);
+    float most = 0, reach = reach_of(p, u);
     if (p->winograd) u += n * 9;
+    for (int k = 0; k < n * taps; k++) most = larger(most, absolute(u[k]));
+    float room = 2147483647.0f / (float)p->limit - (p->winograd ? 763.0f : 0.51f) * (float)n;
+    require(room > 0 && most < 1e30f);
+    float factor = 0.999f / larger(larger(reach / room, most / 32767.0f), 1e-25f);
     int16_t *out = (int16_t *)(a->memory + p->weights) + (int64_t)block * taps * n * 8;
-    float *scales = (float *)(a->memory + p->scales) + block * taps * 8 + lane;
-    for (int tap = 0; tap < taps; tap++, u++, out += n * 8) {
-        int limit = (p->winograd ? winograd_limit(tap) : 1) * (int)p->limit;
-        float factor = choose_factor(u, n, taps, (float)limit);
-        int64_t sizes = 0;
-        for (int k = 0; k < n; k++) {
-            int16_t q = quantized(u[k * taps], factor);
-            sizes += q < 0 ? -q : q;
-            out[lane * (int)p->lane_step + k / 2 * (int)p->pair_step + k % 2] = q;
-        }
-        require(sizes * limit < (int64_t)1 << 31);
-        scales[tap * 8] = p->steps / (factor == 0 ? 1 : factor);  // steps are folded in
-    }
+    for (int tap = 0; tap < taps; tap++, u++, out += n * 8)
+        for (int k = 0; k < n; k++)
+            out[lane * (int)p->lane_step + k / 2 * (int)p->pair_step + k % 2] =
+                quantized(u[k * taps], factor);
+    ((float *)(a->memory + p->scales))[block * 8 + lane] = p->steps / factor;  // folded in
 }
 
 // i16 [blocks_out][taps][lanes_in / 2][8][2], where taps is 36 for Winograd, otherwise 1; or, by

@@ -3,6 +3,25 @@
 #include "program.h"
 #include "vector.h"
 
+// Most values after a Relu are small beside the largest. So a plane may be bent: its u8 stand for
+// 0..393 steps, with every step up to the knee and every third from there on:
+//
+//   steps = u8 + 2 * max(u8 - knee, 0)        0, 1, ..., 185, 186, 189, 192, ..., 393
+//
+// A plane that is not bent has its knee at 255. Larger u8 stand for larger values all the same, and
+// 0 for 0.
+enum { KNEE = 186, LINEAR = 255 };
+
+INLINE i16x8 unbend(i16x8 v, int knee) {
+    i16x8 over = beyond_u16(v, splat_i16((int16_t)knee));
+    return v + over + over;
+}
+
+// Steps to u8, still to be saturated: the smaller of v and v / 3 + 124, rounded; they meet at 186.
+INLINE i16x8 bend(i16x8 v) {
+    return min_i16(v, fraction_i16(v, splat_i16(10923)) + splat_i16(124));
+}
+
 INLINE int at_most(int a, int b) { return a < b ? a : b; }
 INLINE int at_least(int a, int b) { return a > b ? a : b; }
 INLINE int round_up_4(int size) { return (size + 3) & ~3; }

@@ -47,6 +47,9 @@ typedef struct {
     float residual_scale, residual_offset, residual_least;
     float steps, zero;  // output in u8 steps = real value * steps + zero; 1 and 0 in plain ones
     uint32_t border;    // the zero point of the output
+    uint32_t bent;      // 1: the output's planes are bent; see plane.h
+    uint32_t knees;     // u32 [blocks_in]: of the input's planes; 0: none is bent
+    uint32_t residual_knee;
 } conv_args;
 
 typedef struct {
@@ -82,7 +85,7 @@ typedef struct {
     uint32_t counts;  // u32 [planes]: channels in each
     int32_t h, w;
     uint32_t pitch;
-    uint32_t parameters;  // f32 [channels][2]: scale and zero, or steps and zero
+    uint32_t parameters;  // f32 [channels][2]: steps and zero; dequantize: [3]: scale, offset, knee
     uint32_t whole;       // quantize_finely: 1: i16 instead of two u8
 } convert_args;
 

@@ -109,6 +109,42 @@ INLINE u8x16 narrow_i16(i16x8 low, i16x8 high) {
 #endif
 }
 
+// a - b of u16, but not less than 0.
+INLINE i16x8 beyond_u16(i16x8 a, i16x8 b) {
+#if defined(__wasm_simd128__)
+    return (i16x8)wasm_u16x8_sub_sat((v128_t)a, (v128_t)b);
+#elif defined(__SSE2__)
+    return (i16x8)_mm_subs_epu16((__m128i)a, (__m128i)b);
+#elif defined(__aarch64__)
+    return (i16x8)vqsubq_u16((uint16x8_t)a, (uint16x8_t)b);
+#else
+    return (i16x8)((u16x8)a - (u16x8)b) & (i16x8)((u16x8)a > (u16x8)b);
+#endif
+}
+
+// a * b / 2^15, rounded to the nearest; never both are -32768.
+INLINE i16x8 fraction_i16(i16x8 a, i16x8 b) {
+#if defined(__wasm_simd128__)
+    return (i16x8)wasm_i16x8_q15mulr_sat((v128_t)a, (v128_t)b);
+#elif defined(__SSSE3__)
+    return (i16x8)_mm_mulhrs_epi16((__m128i)a, (__m128i)b);
+#elif defined(__aarch64__)
+    return (i16x8)vqrdmulhq_s16((int16x8_t)a, (int16x8_t)b);
+#else
+    i16x8 product;
+    for (int i = 0; i < 8; i++) product[i] = (int16_t)((a[i] * b[i] + 16384) >> 15);
+    return product;
+#endif
+}
+INLINE i16x8 min_i16(i16x8 a, i16x8 b) {
+#if defined(__clang__)
+    return __builtin_elementwise_min(a, b);
+#else
+    i16x8 less = a < b;
+    return (a & less) | (b & ~less);
+#endif
+}
+
 INLINE u8x8 low_u8(u8x16 v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
 INLINE u8x8 high_u8(u8x16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }
 INLINE void store_halves(uint8_t *low, uint8_t *high, u8x16 v) {

@@ -6,17 +6,20 @@
 //          0 -4 -4  1  1  0            -1/6  -1/6  -1/6            1  1  1  1  1  0
 //   B^T =  0  4 -4 -1  1  0       G =  -1/6   1/6  -1/6     A^T =  0  1 -1  2 -2  0
 //          0 -2 -1  2  1  0            1/24  1/12   1/6            0  1  1  4  4  0
-//          0  2 -1 -2  1  0            1/24 -1/12   1/6            0  1 -1  8 -8  1
-//          0  4  0 -5  0  1               0     0     1
+//          0  2 -1 -2  1  0            1/24 -1/12   1/6            0  1 -1  8 -8  4
+//          0  4  0 -5  0  1               0     0   1/4
+//
+// The last row of G is a quarter of what it is there, and the last column of A^T four times as
+// much, so that products are of a size and one scale suits all of a channel's weights.
 #pragma once
 #include "vector.h"
 
 enum { TAPS = 36 };
 
-// B^T on six vectors, results `stride` vectors apart. In the first pass inputs are 0..255; a row's
-// coefficients of one sign add up to at most 8, so its results are within 8 * 255 = 2040. In the
+// B^T on six vectors, results `stride` vectors apart. In the first pass inputs are 0..393; a row's
+// coefficients of one sign add up to at most 8, so its results are within 8 * 393 = 3144. In the
 // second pass the sum of absolute coefficients is at most 10, so all values, also between the
-// steps, are within 10 * 2040 = 20400: 16 bits hold them.
+// steps, are within 10 * 3144 = 31440: 16 bits hold them.
 INLINE void transform_6(i16x8 d0, i16x8 d1, i16x8 d2, i16x8 d3, i16x8 d4, i16x8 d5, i16x8 *out,
                         int stride) {
     i16x8 d42 = d4 - d2, d31 = d3 - d1;
@@ -29,18 +32,11 @@ INLINE void transform_6(i16x8 d0, i16x8 d1, i16x8 d2, i16x8 d3, i16x8 d4, i16x8 
     out[5 * stride] = (d5 - d3) - (d31 << 2);
 }
 
-// The largest |value| of tap (i, j) of B^T d B per unit of input, for inputs of one sign: the
-// coefficients are products of row i and row j; positive ones add up to
-// p_i p_j + n_i n_j and negative ones to p_i n_j + n_i p_j, where p and n are the sums of a row's
-// positive and negative coefficients. At most 68, for tap (1, 1) and its like: 68 * 255 = 17340.
-INLINE int winograd_limit(int tap) {
-    static const int8_t positive[6] = {5, 2, 5, 3, 3, 5};
-    static const int8_t negative[6] = {5, 8, 5, 3, 3, 5};
-    int pi = positive[tap / 6], ni = negative[tap / 6];
-    int pj = positive[tap % 6], nj = negative[tap % 6];
-    int plus = pi * pj + ni * nj, minus = pi * nj + ni * pj;
-    return plus > minus ? plus : minus;
-}
+// The largest |value| of row `row` of B^T d per unit of input, for inputs of one sign: the sum of
+// the row's positive coefficients, or of its negative ones. Of tap (i, j) of B^T d B it is at most
+// p_i p_j + n_i n_j or p_i n_j + n_i p_j, where p and n are these sums of rows i and j: 68 for tap
+// (1, 1), 50 for others.
+INLINE int row_limit(int row) { return row == 1 ? 8 : row == 3 || row == 4 ? 3 : 5; }
 
 // A^T on six vectors: additions and multiplications in this order on every target.
 #define DEFINE_COLLECT(type)                                                                       \
@@ -48,9 +44,9 @@ INLINE int winograd_limit(int tap) {
         type sum_12 = m[1] + m[2], difference_12 = m[1] - m[2];                                    \
         type sum_34 = m[3] + m[4], difference_34 = m[3] - m[4];                                    \
         out[0] = m[0] + sum_12 + sum_34;                                                           \
-        out[1] = difference_12 + difference_34 * 2.0f;                                             \
-        out[2] = sum_12 + sum_34 * 4.0f;                                                           \
-        out[3] = difference_12 + difference_34 * 8.0f + m[5];                                      \
+        out[1] = difference_12 + difference_34 * 2;                                                \
+        out[2] = sum_12 + sum_34 * 4;                                                              \
+        out[3] = difference_12 + (difference_34 * 2 + m[5]) * 4;                                   \
     }
 
 // G on three floats, results `stride` apart.
@@ -61,5 +57,5 @@ INLINE void transform_3(float g0, float g1, float g2, float *out, int stride) {
     out[2 * stride] = (outer - g1) * (-1.0f / 6.0f);
     out[3 * stride] = slope + g1 * (1.0f / 12.0f);
     out[4 * stride] = slope - g1 * (1.0f / 12.0f);
-    out[5 * stride] = g2;
+    out[5 * stride] = g2 * 0.25f;
 }
