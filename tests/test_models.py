@@ -23,6 +23,7 @@ from offcut.convert import forward
 from offcut.convert.commands import quantize_model
 from offcut.convert.importer import import_file
 from offcut.evaluate import masks
+from offcut.evaluate.levels_text import overall
 from offcut.imaging import files
 from offcut.imaging.preprocess import preprocess
 from offcut.session import open_session
@@ -38,6 +39,7 @@ CLOSE = 1e-4  # of the converted float32 graph to onnxruntime
 # (int8: 0.0015, above 0.99; small: 0.0061, 0.982; tiny: 0.0111, 0.969), which tell a broken file
 # from a sound one.
 LIMITS = {"int8": (0.0019, 0.99), "small": (0.0075, 0.97), "tiny": (0.0135, 0.955)}  # MAE, IoU
+MOST_WORSE = 0.003  # than float32, of any metric over all photos with ground truth
 SIZES = [("int8", 1_050_000), ("small", 500_000), ("tiny", 420_000)]
 ACTIVATIONS = {"float32": (0.0, 0.0), "simd": (0.0028, 0.005)}  # those of 8 bits come on top
 
@@ -146,6 +148,15 @@ def test_what_was_measured_on_held_out_photos_keeps_to_the_floor(variant: str) -
     figures = measured["to_float32"]
     assert figures["mae_to_float32"]["mean"] <= row.floor["mae"]
     assert figures["iou_to_float32"]["mean"] >= row.floor["iou"]
+
+
+@pytest.mark.parametrize("variant", CARD.variants)
+def test_no_metric_against_ground_truth_is_much_worse_than_float32s(variant: str) -> None:
+    changes = overall(quality.read(Tree(ROOT)), f"{CARD.name}-{variant}")
+    assert set(changes) == {"max_f", "weighted_f", "structure", "iou", "mae"}
+    for figure, (_, change) in changes.items():
+        worse = change if figure == "mae" else -change
+        assert worse <= MOST_WORSE, figure
 
 
 @pytest.mark.parametrize("variant", CARD.variants)

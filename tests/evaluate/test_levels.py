@@ -59,6 +59,15 @@ def test_every_level_is_measured_on_every_photo_of_every_set(folder: Path) -> No
     assert len(coarse["to_float32"]["worst_photos"]) == 3
 
 
+def test_figures_over_all_photos_are_those_of_the_photos_not_of_the_sets(folder: Path) -> None:
+    comparison = compared(folder)
+    exact, _, coarse = comparison.levels
+    every = [photo for photos in comparison.sets.values() for photo in photos]
+    mean, change = levels_text.overall(comparison.document(), coarse.name)["iou"]
+    assert mean == pytest.approx(coarse.column("iou", every).mean())
+    assert change == pytest.approx(mean - exact.column("iou", every).mean())
+
+
 def test_an_interval_holds_the_mean_and_narrows_with_photos() -> None:
     few = np.random.default_rng(1).normal(0.5, 0.1, 10)
     many = np.random.default_rng(1).normal(0.5, 0.1, 1000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["page", "table", "words"]
+__all__ = ["overall", "page", "table", "words"]
 
 # Figures shown against ground truth; for the last ones less is better.
 SHOWN = {"max_f": "max F", "weighted_f": "weighted F", "structure": "S", "iou": "IoU", "mae": "MAE"}
@@ -58,6 +58,11 @@ def page(document: Mapping[str, Any], command: str) -> str:
         parts.append(f"| {' | '.join(cells)} |")
     parts += ["", "Milliseconds are of one thread on the machine that measured: compare them only"]
     parts += ["with each other; `docs/performance.md` has ratios.", ""]
+    head, *rows = _overall_rows(document)
+    parts += [f"## Against ground truth: all {photos} photos", ""]
+    parts += ["In brackets the change from float32.", ""]
+    parts += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    parts += [*(f"| {' | '.join(row)} |" for row in rows), ""]
     for group, count in document["photos"].items():
         head, *rows = _truth_rows(document, group, intervals=True)
         parts += [f"## Against ground truth: {group}, {count} photos", ""]
@@ -101,6 +106,30 @@ def _truth_rows(
                 text += f" ({values['change']:+.4f})"
             cells.append(text)
         yield cells
+
+
+def overall(document: Mapping[str, Any], model: str) -> dict[str, tuple[float, float]]:
+    """Return a model's (mean, change from float32) over all photos, of figures that all sets have.
+
+    Means of the sets, by their numbers of photos; float32's own change is 0.
+    """
+    counts, sets = document["photos"], document["models"][model]["truth"]
+    photos = sum(counts.values())
+
+    def mean(figure: str, key: str) -> float:
+        return float(sum(n * sets[name][figure].get(key, 0) for name, n in counts.items()) / photos)
+
+    shared = [figure for figure in SHOWN if all(figure in sets[name] for name in counts)]
+    return {figure: (mean(figure, "mean"), mean(figure, "change")) for figure in shared}
+
+
+def _overall_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the head and each model's row of figures over all photos."""
+    for at, name in enumerate(document["models"]):
+        figures = overall(document, name)
+        if not at:
+            yield ["model", *(SHOWN[figure] for figure in figures)]
+        yield [name, *(f"{m:.4f}{f' ({c:+.4f})' if at else ''}" for m, c in figures.values())]
 
 
 def _times(row: Mapping[str, Any]) -> str:
