@@ -120,6 +120,7 @@ def test_a_recipe_is_read_from_a_table() -> None:
             {"phases": [{"steps": 1, "size": 32, "precision": "int1"}], "student": {"budget": 1}},
             "int1",
         ),
+        ({"phases": [], "student": {"budget": 1}, "start": "first"}, "variant has a start"),
     ],
 )
 def test_a_recipe_that_cannot_be_run_is_refused(odd: dict[str, object], named: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -78,6 +79,33 @@ def test_a_trained_variant_is_made_again_from_its_file(
     bare = replace(known, sensitivity=draft.sensitivity, decided=model.weights)
     again = finish(run_steps(bare, rows), recorded(card, "coarse", rows))
     assert container.write(again) == container.write(model)
+
+
+def test_training_goes_on_from_a_file_of_the_variant(
+    card: ModelCard, paths: list[Path], tmp_path: Path
+) -> None:
+    draft = prepared(card, tmp_path, paths)
+    first = run_steps(draft, variants.rounding(card, "coarse"))
+    rounded = {
+        name: replace(tensor, parts={**tensor.parts, "q": -tensor.parts["q"]})
+        for name, tensor in first.rounded.items()
+    }
+    biases = {name: w + (w.ndim == 1) for name, w in first.weights.items()}
+    model, _ = variants.completed(replace(first, rounded=rounded, weights=biases), card, "coarse")
+    (tmp_path / "first.safetensors").write_bytes(container.write(model))
+    again = variants.decided(draft, tmp_path / "first.safetensors")
+    pupil = quantized(run_steps(again, variants.rounding(card, "coarse")))
+    for name, tensor in model.weights.items():
+        w = pupil.student.tensor(name).detach().numpy()
+        assert np.allclose(w, tensor.decode(), atol=1e-6)
+    assert np.allclose(pupil.teacher.tensor("low.w").detach(), draft.weights["low.w"], atol=1e-6)
+
+
+def test_a_start_that_is_not_there_is_named(
+    card: ModelCard, paths: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFormatError, match="cannot be read"):
+        variants.decided(prepared(card, tmp_path, paths), tmp_path / "first.safetensors")
 
 
 def test_photos_that_the_statistics_name_must_be_there(

@@ -97,6 +97,8 @@ def prepare(
     if (known := load(folders.run)) is not None:
         return known
     if recipe.variant:
+        if recipe.start:
+            draft = variants.decided(draft, folders.card / recipe.start)
         pupil = quantized(run_steps(draft, variants.rounding(card, recipe.variant), report))
         save(pupil, folders.run, card)
         return pupil

@@ -30,7 +30,6 @@ from offcut.train.recipe import Phase, Recipe
 
 __all__ = ["Run", "fidelity", "train"]
 
-QUIET = 0.01  # of the rate, for what is not quantized beside weights that are
 AVERAGE = 0.98  # of the average's weights that a step keeps, once there were enough steps
 Tell = Callable[[str], object]
 
@@ -55,7 +54,7 @@ def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[di
     Raises ModelFormatError when the folder holds another recipe's checkpoint.
     """
     optimizer = torch.optim.Adam(student.parameters(), lr=0.0, betas=(0.9, 0.98))
-    units = _units(student, run.recipe.scales)
+    units = _units(student, run.recipe)
     run.folder.mkdir(parents=True, exist_ok=True)
     student.to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(student).requires_grad_(False)
@@ -84,25 +83,25 @@ def train(student: Network, run: Run, tell: Tell = lambda text: None) -> list[di
 
 
 @torch.no_grad()
-def _units(student: Network, scales: float) -> list[Tensor]:
+def _units(student: Network, recipe: Recipe) -> list[Tensor]:
     """Return the unit of the learning rate for each parameter, broadcasting over it.
 
     Tensors of a trained network differ in size by orders of magnitude, and so do the rows of one;
     Adam's steps do not. The unit is a tensor's root mean square; of a weight that is quantized, the
-    step of its row; of all else in a student that is quantized, QUIET of the root mean square.
+    step of its row; of all else in a student that is quantized, a part of the root mean square.
     """
     steps = {
         name: row.wide(student.tensor(name)[0].numel())
         for name, row in zip(student.quantized, student.quantizers, strict=True)
     }
-    rest = QUIET if steps else 1.0
+    rest = recipe.biases if steps else 1.0
     units = []
     for name, tensor in zip(student.names, student.tensors, strict=True):
         if name in steps:
             units.append(steps[name].expand(len(tensor), tensor[0].numel()).reshape(tensor.shape))
         else:
             units.append(rest * _size(tensor))
-    return units + [scales * QUIET * _size(row) for row in student.quantizers.parameters()]
+    return units + [recipe.scales * rest * _size(row) for row in student.quantizers.parameters()]
 
 
 def _size(tensor: Tensor) -> Tensor:

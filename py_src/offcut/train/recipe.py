@@ -6,6 +6,7 @@
     student = { budget = 10e9, multiple = 8 }       # fewer channels, or:
     quantization = { scheme = "step", width = 1.0, method = "gptq" }    # or:
     variant = "small"                               # what the card's steps make of it
+    start = "first.safetensors"                     # and what was made of that, beside the card
     phases = [
         { steps = 600, size = 192, batch = 4, rate = 5e-4, precision = "bfloat16" },
         { steps = 100, size = 320, batch = 2, rate = 1e-4, precision = "float32" },
@@ -81,8 +82,9 @@ class Slimming:
 class Recipe:
     """A run, as data; one of student, quantization and variant says what is trained.
 
-    bytes: of the file, beyond which its size is a loss; 0 for none. scales: part of the rate with
-    which a grid's scales learn; 0 keeps them as they are.
+    start: a file that training goes on from, made of the same variant before. bytes: of the file,
+    beyond which its size is a loss; 0 for none. scales: part of the rate with which a grid's scales
+    learn; 0 keeps them as they are. biases: the part for biases beside weights that are quantized.
     """
 
     phases: tuple[Phase, ...]
@@ -90,10 +92,12 @@ class Recipe:
     student: Slimming | None = None
     quantization: Quantization | None = None
     variant: str = ""
+    start: str = ""
     seed: int = 0
     clip: float = 1.0  # largest norm of the gradient
     bytes: float = 0.0
     scales: float = 1.0
+    biases: float = 0.01
 
     @property
     def steps(self) -> int:
@@ -124,10 +128,12 @@ def from_document(document: Mapping[str, Any], where: str) -> Recipe:
                 Quantization(**document["quantization"]) if "quantization" in document else None
             ),
             variant=str(document.get("variant", "")),
+            start=str(document.get("start", "")),
             seed=int(document.get("seed", 0)),
             clip=float(document.get("clip", 1.0)),
             bytes=float(document.get("bytes", 0.0)),
             scales=float(document.get("scales", 1.0)),
+            biases=float(document.get("biases", 0.01)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFormatError(
@@ -146,4 +152,6 @@ def from_document(document: Mapping[str, Any], where: str) -> Recipe:
         raise ModelFormatError(
             f"{where}: the training recipe needs one of student, quantization and variant"
         )
+    if recipe.start and not recipe.variant:
+        raise ModelFormatError(f"{where}: only the training of a variant has a start")
     return recipe

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from offcut import container
 from offcut.card import ModelCard
 from offcut.container import Model
 from offcut.convert.calibrate import attach
@@ -30,7 +31,7 @@ from offcut.convert.statistics import photo_hashes, read_statistics
 from offcut.convert.steps import finish, recorded, run_steps, steps_of
 from offcut.errors import ModelFormatError
 
-__all__ = ["completed", "prepared", "rounding"]
+__all__ = ["completed", "decided", "prepared", "rounding"]
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -58,6 +59,18 @@ def prepared(
     known = read_sensitivity(sensitivity, named["sensitivity"])
     draft = replace(draft, photos=read.inputs, sensitivity=known)
     return run_steps(draft, _parts(card, variant)[0])
+
+
+def decided(draft: Draft, path: Path) -> Draft:
+    """Return the draft of `prepared` with levels and biases of a file of the same variant.
+
+    The steps that round follow it. Raises ModelFormatError for a file that cannot be read.
+    """
+    try:
+        model = container.read(path.read_bytes(), path.name)
+    except OSError as error:
+        raise ModelFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return replace(draft, decided=model.weights, photos=())
 
 
 def rounding(card: ModelCard, variant: str) -> Rows:
