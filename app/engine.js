@@ -159,7 +159,7 @@ export class Engine {
    */
   async remove(file, options) {
     for (let lost = 0; ; ) {
-      const bridge = await this.#whenReady(options.signal);
+      const bridge = (this.#ready && this.#bridge) || (await this.#whenReady(options.signal));
       try {
         return await bridge.call("remove", { file, name: file.name }, options);
       } catch (error) {

@@ -105,15 +105,16 @@ export class Photos {
     const controller = new AbortController();
     this.#job = { photo, controller };
     photo.state = "working";
-    this.onChange();
+    const answer = this.engine.remove(photo.file, {
+      signal: controller.signal,
+      progress: (progress) => {
+        photo.progress = progress;
+        this.#changeSoon();
+      },
+    });
+    this.onChange(); // while the worker has begun
     try {
-      const cutout = await this.engine.remove(photo.file, {
-        signal: controller.signal,
-        progress: (progress) => {
-          photo.progress = progress;
-          this.#changeSoon();
-        },
-      });
+      const cutout = await answer;
       if (!controller.signal.aborted) finish(photo, cutout);
     } catch (error) {
       photo.state = "error";

@@ -71,6 +71,7 @@ def test_contrast_is_about_one_half() -> None:
 def test_leaving_out_what_is_sure_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     truth = disc(333, 555)
     image, map_small = painted(truth), shrunk(truth, 9)
+    monkeypatch.setattr(module, "LARGE", 0)
     quick = refine(map_small, image, SPEC)
     monkeypatch.setattr(module, "_sure", lambda lines, _: np.zeros(lines.shape[1:], np.int8))
     assert np.array_equal(quick, refine(map_small, image, SPEC))

@@ -19,6 +19,7 @@ from offcut.imaging.resample import Taps, bilinear_taps, bilinear_width, shrink,
 
 __all__ = ["enlarged", "refine"]
 
+LARGE = 1 << 19  # pixels; to find out what is sure takes longer than a smaller photo
 BAND_PIXELS = 1 << 17  # worked on at a time,
 LEAST_BAND = 32  # or so many rows
 SLACK = 1e-4  # of alpha: sure enough that no rounding of the sums is seen
@@ -36,7 +37,8 @@ def refine(
     if small is None or small.shape[1:] != alpha.shape:
         small = shrink(image, (alpha.shape[0], alpha.shape[1]))[:3]  # (3, h, w)
     lines = coefficients(alpha, small * np.float32(1 / 255))  # (4, h, w)
-    sure = _sure(lines, spec.contrast)  # i8 (h, w)
+    large = height * width > LARGE
+    sure = _sure(lines, spec.contrast) if large else np.zeros(alpha.shape, np.int8)  # (h, w)
     # With contrast, and for colours from 0 to 255.
     lines *= np.float32(spec.contrast)
     lines[3] += np.float32(0.5 - 0.5 * spec.contrast)

@@ -22,7 +22,7 @@ __all__ = ["conv", "suits", "transform_weights"]
 
 TILE = 4  # outputs per tile and axis
 REACH = 6  # inputs per tile and axis
-BAND = 320  # tiles per band: enough to amortise a call, few enough that temporaries stay small
+BAND = 384  # tiles per band: enough to amortise a call, few enough that temporaries stay small
 
 G = np.array(
     [

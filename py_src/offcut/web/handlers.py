@@ -113,7 +113,7 @@ class Report:
     async def __call__(self, stage: str, done: int, total: int) -> None:
         """Report, unless something was reported just now."""
         now = time.monotonic()
-        if now - self.last < YIELD_EVERY and 0 < done < total:
+        if now - self.last < YIELD_EVERY and done < total:
             return
         self.last = now
         progress = {"stage": stage, "done": done, "total": total, "unit": self.unit}
