@@ -113,7 +113,7 @@ export class Engine {
    * @returns {Promise<void>} rejects with a Failure
    */
   async useModel(file, options) {
-    const bridge = await this.#whenReady(new AbortController().signal);
+    const bridge = this.#now ?? (await this.#whenReady(new AbortController().signal));
     const info = await bridge.call("use_model", { file, name: file.name }, options);
     this.#brought = file;
     this.listeners.onReady(info);
@@ -126,7 +126,7 @@ export class Engine {
    * @returns {Promise<void>} rejects with a Failure
    */
   async useLevel(name, options) {
-    const bridge = await this.#whenReady(new AbortController().signal);
+    const bridge = this.#now ?? (await this.#whenReady(new AbortController().signal));
     const choice = { ...this.choice, model: name };
     const info = await bridge.call("open_model", choice, options);
     this.choice = choice; // a new worker opens it too
@@ -159,7 +159,7 @@ export class Engine {
    */
   async remove(file, options) {
     for (let lost = 0; ; ) {
-      const bridge = (this.#ready && this.#bridge) || (await this.#whenReady(options.signal));
+      const bridge = this.#now ?? (await this.#whenReady(options.signal));
       try {
         return await bridge.call("remove", { file, name: file.name }, options);
       } catch (error) {
@@ -174,10 +174,15 @@ export class Engine {
     this.#bridge?.call("forget").catch(() => {});
   }
 
+  /** The bridge, once it is ready: what is asked at once is asked in order. */
+  get #now() {
+    return this.#ready ? this.#bridge : null;
+  }
+
   /** @param {AbortSignal} signal @returns {Promise<Bridge>} */
   #whenReady(signal) {
     return new Promise((resolve, reject) => {
-      if (this.#ready && this.#bridge) return resolve(this.#bridge);
+      if (this.#now) return resolve(this.#now);
       this.#expecting.push(resolve);
       const stop = () => reject(new Failure("Cancelled", "cancelled"));
       signal.addEventListener("abort", stop, { once: true });
