@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offcut.errors import ModelFormatError
+from offcut.replaceable import Replaceable
 
 __all__ = [
     "BITS",
@@ -32,11 +33,10 @@ __all__ = [
     "Decoder",
     "Stream",
     "decode",
+    "decode_words",
     "encode",
     "frequencies",
-    "in_rows",
     "lanes_for",
-    "use",
 ]
 
 BITS = 12
@@ -126,7 +126,7 @@ def decode(stream: Stream, lengths: Counts, used: Counts) -> np.ndarray:
         raise ModelFormatError(f"coded weights: {len(stream.states)} lanes for {total} symbols")
     if not len(lengths):
         return np.empty(0, np.uint8)
-    symbols, states, rest = _chosen[-1](stream, tables, lengths, used)
+    symbols, states, rest = decode_words(stream, tables, lengths, used)
     if rest < 0:
         raise ModelFormatError("coded weights: the words end too early")
     if rest or not (states == LOWEST).all():
@@ -134,20 +134,19 @@ def decode(stream: Stream, lengths: Counts, used: Counts) -> np.ndarray:
     return symbols
 
 
-def use(decoder: Decoder) -> None:
-    """Let `decoder` decode from now on: the same results as the one here, sooner."""
-    _chosen[:] = [decoder]
-
-
 def _firsts(lengths: Counts, used: Counts, width: int) -> np.ndarray:
     """Return where each symbol's table begins when tables of `width` lie side by side, (n,)."""
     return np.repeat(np.asarray(used, np.uint32) * np.uint32(width), np.asarray(lengths, np.intp))
 
 
-def in_rows(
+@Replaceable
+def decode_words(
     stream: Stream, tables: Sequence[np.ndarray], lengths: Counts, used: Counts
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Decode in numpy, a row of lanes at a time."""
+    """Return symbols, u8, the lanes' last states, and how many words are left, -1 for too few.
+
+    A row of lanes at a time. tables: u16 (256,) each. lengths, used: of each piece.
+    """
     f = np.concatenate([np.repeat(t, t) for t in tables]).astype(np.uint32)
     offset = np.concatenate(
         [np.arange(TOTAL) - np.repeat(np.cumsum(t) - t, t) for t in tables]
@@ -169,9 +168,6 @@ def in_rows(
         taken += len(low)
     symbols = np.concatenate([np.repeat(np.arange(256, dtype=np.uint8), t) for t in tables])
     return symbols[slots], states, len(words) - taken
-
-
-_chosen: list[Decoder] = [in_rows]
 
 
 def _table_bytes(table: np.ndarray) -> bytes:

@@ -2,7 +2,7 @@
 
 The compiler is clang in the Python package `ziglang` (dependency group `kernels`). The same
 sources give the same bytes. kernels.wasm runs networks; kernels-threads.wasm does so in a memory
-that several workers share; pictures.wasm has what is done to photos before and after.
+that several workers share; pictures.wasm decodes models and works on photos before and after.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
 FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where to
 SMALLEST = ["-Xclang", "-Oz"]
 LOOPS = {"conv_float_pixel", "conv_float_winograd", "conv_winograd", "epilogue", "gemm", "program"}
-LOOPS |= {"guided", "image", "png", "unmix"}
+LOOPS |= {"blocks", "guided", "image", "png", "spread", "unmix"}
 LINK = ["--no-entry", "-s", "--import-memory", "-z", "stack-size=65536"]
 LINK += ["--export=__heap_base", "--export=__stack_pointer"]
 LINK += ["--compress-relocations"]  # numbers as short as they are; `zig cc` does not know the word

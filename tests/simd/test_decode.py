@@ -49,7 +49,7 @@ def test_damaged_words_give_what_numpy_gives(given_parts: list[bytes], random: o
         words = words[: random.randrange(len(words) + 1)]  # type: ignore[attr-defined]
     damaged = rans.Stream(words, stream.states, stream.tables)
     native = Workbench(lambda size: machines.native(size, 1)).decode
-    expected = rans.in_rows(damaged, tables, lengths, used)
+    expected = rans.decode_words.definition(damaged, tables, lengths, used)
     symbols, states, rest = native(damaged, tables, lengths, used)
     assert rest == expected[2]
     if rest >= 0:
@@ -59,7 +59,7 @@ def test_damaged_words_give_what_numpy_gives(given_parts: list[bytes], random: o
 def test_a_decoder_that_is_used_tells_of_damage(
     kernels: rans.Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rans, "_chosen", [kernels])
+    monkeypatch.setattr(rans.decode_words, "_chosen", kernels)
     stream, _, lengths, used = coded([weights(4, 3000, 20)])
     assert len(rans.decode(stream, lengths, used)) == 3000
     cut = rans.Stream(stream.words[:-1], stream.states, stream.tables)

@@ -15,8 +15,8 @@ from offcut.imaging.unmix import soft_pixels, unmix
 
 __all__ = ["Color", "compose", "parse_color"]
 
-BAND_PIXELS = 1 << 17  # worked on at a time,
-LEAST_BAND = 64  # or so many rows
+BAND = 64  # rows worked on at a time,
+BAND_PIXELS = 1 << 17  # or more, up to so many pixels
 
 
 def compose(
@@ -39,14 +39,14 @@ def compose(
     soft = decontaminate and _is_soft(matte)
     colours = estimate(image, matte) if soft else None
     out = np.zeros_like(image)
-    step = max(LEAST_BAND, BAND_PIXELS // matte.shape[1])
+    step = max(BAND, BAND_PIXELS // matte.shape[1])
     for top in range(0, matte.shape[0], step):
         rows = slice(top, top + step)
         band, final = out[rows], _masked(matte[rows], image[rows, :, 3])
         seen = band.view(np.uint32), image[rows].view(np.uint32)  # (n, W, 1), a pixel in one
         np.copyto(*seen, where=final[..., None] > 0)
         if colours is not None:
-            unmix(band, matte[rows], *colours.around(rows, matte.shape))
+            unmix(band, matte[rows], *colours.around(rows))
         band[..., 3] = final
         if background is not None:
             _put_on(band, background)
@@ -56,10 +56,10 @@ def compose(
 def _in_eight_bits(alpha: np.ndarray) -> np.ndarray:
     """Return u8 (H, W): f32 alpha (H, W) in [0, 1] in steps of 1/255, rounded."""
     out = np.empty(alpha.shape, np.uint8)
-    for top in range(0, alpha.shape[0], LEAST_BAND):
-        band = alpha[top : top + LEAST_BAND] * np.float32(255)
+    for top in range(0, alpha.shape[0], BAND):
+        band = alpha[top : top + BAND] * np.float32(255)
         band += np.float32(0.5)
-        out[top : top + LEAST_BAND] = band  # truncated
+        out[top : top + BAND] = band  # truncated
     return out
 
 
@@ -68,15 +68,15 @@ def _masked(matte: np.ndarray, own: np.ndarray) -> np.ndarray:
     if own.min() == 255:
         return matte
     out = np.empty_like(matte)
-    for top in range(0, matte.shape[0], LEAST_BAND):
-        rows = slice(top, top + LEAST_BAND)
+    for top in range(0, matte.shape[0], BAND):
+        rows = slice(top, top + BAND)
         out[rows] = (matte[rows] * own[rows].astype(np.uint16) + 127) // 255
     return out
 
 
 def _is_soft(matte: np.ndarray) -> bool:
     """Tell whether any pixel of u8 (H, W) is neither 0 nor 255."""
-    bands = (matte[top : top + LEAST_BAND] for top in range(0, matte.shape[0], LEAST_BAND))
+    bands = (matte[top : top + BAND] for top in range(0, matte.shape[0], BAND))
     return any(soft_pixels(band).size > 0 for band in bands)
 
 

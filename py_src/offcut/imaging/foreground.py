@@ -7,7 +7,8 @@ few mixed pixels take part that no iteration is needed.
 
 Mean error of the subject's colour over soft pixels, for ten mattes on three backgrounds each, with
 the true alpha and with a blurred one: untouched .046 and .042; blur-fusion at full size (Forte,
-2021) .0119 and .0214; this .0121 and .0204, from a sixteenth of the pixels.
+2021) .0119 and .0214; this .0121 and .0204, from a sixteenth of the pixels, shrunk by Lanczos.
+Means of whole blocks of pixels, as they are taken now, changed it by -1 to +1 %.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offcut.imaging.replaceable import Replaceable
 from offcut.imaging.resample import (
     MAX_BLOCK,
     Kernel,
@@ -29,6 +29,7 @@ from offcut.imaging.resample import (
     filtered,
     taps_within,
 )
+from offcut.replaceable import Replaceable
 
 __all__ = ["COARSEST", "Estimate", "estimate", "spread"]
 
@@ -44,16 +45,13 @@ class Estimate:
     """Colours by blocks of pixels, of which those at a photo's end may be cut."""
 
     cells: np.ndarray  # f32 (h, w, 8): subject, 0, background, 0; one look finds all of a pixel
-    block: int  # a cell's height and its width in pixels
+    rows: Taps  # where the photo's lie among them, (H,)
+    columns: Taps  # (W,)
 
-    def around(self, rows: slice, size: tuple[int, ...]) -> tuple[np.ndarray, Taps, Taps]:
-        """Return what `unmix` needs for some rows of the photo: cells, taps of rows and columns.
-
-        size: the photo's, (H, W).
-        """
-        high, wide = self.cells.shape[:2]
-        down, cells = taps_within(bilinear_taps(high, size[0], self.block), rows)
-        return self.cells[cells], down, bilinear_taps(wide, size[1], self.block)
+    def around(self, rows: slice) -> tuple[np.ndarray, Taps, Taps]:
+        """Return what `unmix` needs for some rows of the photo: cells, taps of rows and columns."""
+        down, cells = taps_within(self.rows, rows)
+        return self.cells[cells], down, self.columns
 
 
 def estimate(image: np.ndarray, matte: np.ndarray) -> Estimate:
@@ -71,7 +69,8 @@ def estimate(image: np.ndarray, matte: np.ndarray) -> Estimate:
         return pixels
 
     small = block_means(image, (block, block), prepare)  # (4, h, w)
-    return Estimate(spread(small), block)
+    taps = (bilinear_taps(*n, block) for n in zip(small.shape[1:], matte.shape, strict=True))
+    return Estimate(spread(small), *taps)
 
 
 def _eighth(x: np.ndarray) -> np.ndarray:

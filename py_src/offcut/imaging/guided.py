@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from offcut.imaging.replaceable import Replaceable
 from offcut.imaging.resample import Kernel, filtered
+from offcut.replaceable import Replaceable
 
 __all__ = ["EPSILON", "coefficients", "window"]
 

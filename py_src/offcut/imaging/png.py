@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from offcut.imaging.replaceable import Replaceable
+from offcut.replaceable import Replaceable
 
 __all__ = ["deflated", "encode", "filter_rows", "profile_chunk", "stored", "wrap"]
 

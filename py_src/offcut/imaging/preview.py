@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from offcut.imaging.replaceable import Replaceable
+from offcut.replaceable import Replaceable
 
 __all__ = ["preview", "shrink_blocks"]
 

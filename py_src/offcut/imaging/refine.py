@@ -14,14 +14,14 @@ import numpy as np
 
 from offcut.card import OutputSpec
 from offcut.imaging.guided import coefficients
-from offcut.imaging.replaceable import Replaceable
 from offcut.imaging.resample import Taps, bilinear_taps, bilinear_width, shrink, taps_within
+from offcut.replaceable import Replaceable
 
 __all__ = ["enlarged", "refine"]
 
 LARGE = 1 << 19  # pixels; to find out what is sure takes longer than a smaller photo
-BAND_PIXELS = 1 << 17  # worked on at a time,
-LEAST_BAND = 32  # or so many rows
+BAND = 32  # rows worked on at a time,
+BAND_PIXELS = 1 << 17  # or more, up to so many pixels
 SLACK = 1e-4  # of alpha: sure enough that no rounding of the sums is seen
 JOIN = 64  # columns: spans of work that are nearer than this become one
 
@@ -46,7 +46,7 @@ def refine(
     rows = bilinear_taps(alpha.shape[0], height)  # (H,) each
     columns = bilinear_taps(alpha.shape[1], width)  # (W,) each
     out = np.empty((height, width), np.float32)
-    step = max(LEAST_BAND, BAND_PIXELS // width)
+    step = max(BAND, BAND_PIXELS // width)
     for top in range(0, height, step):
         band = slice(top, min(top + step, height))
         down, high = taps_within(rows, band)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from offcut.imaging.replaceable import Replaceable
+from offcut.replaceable import Replaceable
 
 __all__ = [
     "BAND_SAMPLES",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from offcut.imaging.replaceable import Replaceable
 from offcut.imaging.resample import Taps
+from offcut.replaceable import Replaceable
 
 __all__ = ["soft_pixels", "unmix"]
 

@@ -19,14 +19,7 @@ from offcut.imaging import png
 from offcut.imaging.sniff import check_size
 from offcut.web.budget import pixel_limit
 
-__all__ = [
-    "is_exact",
-    "keeps_numbers",
-    "pixels_allowed",
-    "read_pixels",
-    "to_blob",
-    "to_jpeg",
-]
+__all__ = ["is_exact", "keeps_numbers", "pixels_allowed", "read_pixels", "to_blob", "to_jpeg"]
 
 BAND_PIXELS = 1 << 22  # read at a time, so that a large photo is in memory once, not thrice
 NOISE_SIDE = 256  # pixels; farbling changes few of them

@@ -60,6 +60,8 @@ FOOT = """## How to read it
   `python_heap` is Python's memory, which never shrinks; `process_peak` is the most memory that the
   page's process had, the browser's own part included.
 - `accuracy/...`: the network's map beside onnxruntime's float32 one, on photos not calibrated with.
+- `size/kernels/...`: `kernels.wasm` runs networks on one thread, `kernels-threads.wasm` on several;
+  `pictures.wasm`, which decodes models and works on photos, counts in neither.
 - `ops/...`: one operator on one thread. The peer repeats it in a Loop, Offcut in its table of ops
   between two other operators, so that neither pays for calls and copies from and to Python or
   JavaScript. Each time is the least of two trials, so that a busy machine favours nobody; there are

@@ -1,4 +1,4 @@
-"""What the kernels do besides networks: decoding a model's symbols, filtering pictures.
+"""What the kernels do besides networks: decoding a model's symbols, and all work on pictures.
 
 Each job is a program of an op or two, laid out anew in a small memory of its own, on one thread:
 
@@ -55,7 +55,7 @@ class Workbench:
 
     def install(self) -> None:
         """Do what this can from now on."""
-        rans.use(self.decode)
+        rans.decode_words.use(self.decode)
         resample.filtered.use(self.filter)
         resample.block_sums.use(self.sum_blocks)
         guided.coefficients.use(self.coefficients)
@@ -77,7 +77,7 @@ class Workbench:
         lengths: rans.Counts,
         used: rans.Counts,
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return what a rans.Decoder does."""
+        """Return what rans.decode_words does."""
         inputs = {
             "pieces": np.stack([lengths, used], axis=1).astype("<u4"),
             "tables": np.array(tables, "<u2"),
