@@ -15,7 +15,7 @@ import { recover } from "./recover.js";
 import { describeBoot, describeModel } from "./stages.js";
 import { showStrip } from "./strip.js";
 import { announce, forgetPhoto, keepFocus, showBoot, showFailure, showPhoto, showStatus } from "./view.js";
-import { showModel } from "./view.js";
+import { rehearse, showModel } from "./view.js";
 
 /** @typedef {import("./failure.js").Failure} Failure */
 /** @typedef {import("./engine.js").Info} Info */
@@ -39,6 +39,7 @@ FINAL.add("ModelFormatError").add("UnsupportedOperatorError").add("UpdateError")
 /** Failures that a broken service worker may cause. */
 const LOADING = new Set(["DownloadError", "IntegrityError", "WorkerError"]);
 
+const REST = 300; // milliseconds after which a page that is ready has drawn itself
 const PATIENCE = 3_000; // milliseconds that an engine which is ready waits for the page's files
 
 const query = new URLSearchParams(location.search);
@@ -73,6 +74,7 @@ const engine = new Engine(choice, {
     drawLevels(info);
     evidence.ready();
     show();
+    setTimeout(rehearse, REST);
   },
   async onFailure(failure) {
     if (LOADING.has(failure.type) && (await recover())) return;
@@ -99,8 +101,9 @@ function show() {
   const photo = photos.selected;
   const focused = document.activeElement;
   const failure = known.failure ?? known.mishap ?? photo?.failure ?? null;
-  root.dataset.view = photos.list.some(({ state }) => state !== "error") ? "photo" : "empty";
   root.dataset.state = stateOf(failure);
+  if (photos.fresh) return; // it is drawn in a moment
+  root.dataset.view = photos.list.some(({ state }) => state !== "error") ? "photo" : "empty";
   const last = lastCutout();
   if (known.info) showStatus(last ? { ...known.info, threads: last.threads } : known.info, last);
   showModel(models.work && describeModel(models.work));

@@ -19,6 +19,7 @@ import { Failure } from "./failure.js";
 /** @typedef {import("./engine.js").Engine} Engine */
 
 const REDRAW = 200; // milliseconds between drawings of progress, which take time from the photo
+const AT_ONCE = 100; // milliseconds that nobody takes for a wait
 
 export class Photos {
   /** @type {Photo[]} */
@@ -29,6 +30,8 @@ export class Photos {
   #job = null;
   /** A drawing that is due; 0: none is. */
   #due = 0;
+  /** One that is not drawn yet: until AT_ONCE the network has all processors. @type {Photo | null} */
+  fresh = null;
 
   /** @param {Engine} engine @param {() => void} onChange called after every change */
   constructor(engine, onChange) {
@@ -48,6 +51,7 @@ export class Photos {
 
   /** @param {Photo} photo */
   select(photo) {
+    this.fresh = null;
     this.selected = photo;
     this.onChange();
   }
@@ -81,6 +85,7 @@ export class Photos {
     this.list.splice(at, 1);
     if (this.#job?.photo === photo) this.#job.controller.abort();
     for (const url of [photo.before, photo.after, photo.download]) URL.revokeObjectURL(url);
+    if (this.fresh === photo) this.fresh = null;
     if (this.selected === photo) this.selected = this.list[at] ?? this.list[at - 1] ?? null;
   }
 
@@ -109,9 +114,12 @@ export class Photos {
       signal: controller.signal,
       progress: (progress) => {
         photo.progress = progress;
+        if (leavesTime(progress)) this.#draw(photo);
         this.#changeSoon();
       },
     });
+    if (photo === this.selected) this.fresh = photo;
+    setTimeout(() => this.#draw(photo), AT_ONCE);
     this.onChange(); // while the worker has begun
     try {
       const cutout = await answer;
@@ -122,9 +130,20 @@ export class Photos {
     } finally {
       this.#job = null;
     }
+    if (this.fresh === photo) this.fresh = null;
+    this.onChange();
+  }
+
+  /** @param {Photo} photo that is not fresh any more */
+  #draw(photo) {
+    if (this.fresh !== photo) return;
+    this.fresh = null;
     this.onChange();
   }
 }
+
+/** The network is through, which takes all processors; the rest takes one. @param {Progress} progress */
+const leavesTime = ({ stage, done, total }) => stage === "inference" && done === total;
 
 /** @param {File} file @returns {Photo} */
 function newPhoto(file) {

@@ -138,6 +138,19 @@ export function showPhoto(photo, waiting) {
   link.download = photo.cutout?.name ?? "";
 }
 
+/** Lay the stage out before there is a photo: the first time takes longest. Nothing is painted. */
+export function rehearse() {
+  const bench = one(".bench");
+  if (!bench.hidden) return;
+  bench.hidden = false;
+  for (const state of ["working", "done"]) {
+    root.dataset.photo = state;
+    bench.getBoundingClientRect();
+  }
+  delete root.dataset.photo;
+  bench.hidden = true;
+}
+
 /** Leave nothing of the last photo in the page. */
 export function forgetPhoto() {
   picture("before", "");

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from offcut import serve
@@ -34,6 +35,15 @@ def dist() -> Path:
 def samples() -> Path:
     """The folder of sample photos."""
     return ROOT / "static" / "samples"
+
+
+@pytest.fixture(scope="session")
+def large_photo(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo of 8.6 megapixels, which is at work for a second or two."""
+    path = tmp_path_factory.mktemp("large") / "coffee.jpg"
+    with Image.open(samples / "coffee.jpg") as image:
+        image.resize((image.width * 6, image.height * 6)).save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Error, Route, Worker
 
 from tests.browser.app import BOOT_SECONDS, App
@@ -117,15 +116,6 @@ def break_worker(app: App, how: str = THROW) -> None:
 def workers_asked_for(site: Site) -> int:
     """Return how often the worker's script has been fetched."""
     return [path for path, _ in site.seen].count("worker.js")
-
-
-@pytest.fixture(scope="module")
-def large_photo(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photo of 8.6 megapixels, which is at work for a second or two."""
-    path = tmp_path_factory.mktemp("large") / "coffee.jpg"
-    with Image.open(samples / "coffee.jpg") as image:
-        image.resize((image.width * 6, image.height * 6)).save(path)
-    return path
 
 
 def test_M2_worker_that_fails_at_work_is_replaced_and_the_photo_tried_again(
