@@ -77,6 +77,14 @@ def test_a_finished_run_gives_the_same_file_again(source: Path, paths: list[Path
     assert first == second
 
 
+def test_each_measurement_is_a_line_where_nobody_watches(
+    source: Path, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(source, paths, 'quantization = { scheme = "step", width = 0.8, method = "nearest" }\n')
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["[0/4]", "[4/4]"]
+
+
 def test_a_file_without_a_recipe_is_refused(
     source: Path, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

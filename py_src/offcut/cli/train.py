@@ -2,7 +2,8 @@
 
 The student follows the model's own maps. RECIPE.toml holds a table [training], as a card may; its
 format is described in offcut/train/recipe.py. The run's folder keeps a checkpoint, and the same
-command goes on from there; curves.svg shows how it went. Needs the extra `train`.
+command goes on from there; curves.svg shows how it went. Each measurement is a line of standard
+error, also where that is a file. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from offcut import card as cards
 from offcut import container
 from offcut.card import ModelCard
-from offcut.cli.terminal import read, tell, write
+from offcut.cli.terminal import mention, read, write
 from offcut.errors import ModelFormatError
 
 __all__ = ["arguments", "run"]
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     )
     told = recipe.from_document(_training(options.recipe), options.recipe)
     card = _card(options.card) if options.card else None
-    model, draft = commands.train_file(Path(options.source), card, told, folders, tell=tell)
+    model, draft = commands.train_file(Path(options.source), card, told, folders, tell=mention)
     data = container.write(model)
     write(options.output, data)
     curves.draw({folders.run.name: folders.run}, folders.run / "curves.svg")
