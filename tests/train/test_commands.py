@@ -80,9 +80,10 @@ def test_a_finished_run_gives_the_same_file_again(source: Path, paths: list[Path
 def test_each_measurement_is_a_line_where_nobody_watches(
     source: Path, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(source, paths, 'quantization = { scheme = "step", width = 0.8, method = "nearest" }\n')
+    plan = 'quantization = { scheme = "step", width = 0.8, method = "nearest" }\nevery = 3\n'
+    train(source, paths, plan)
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in lines] == ["[0/4]", "[4/4]"]
+    assert [line.split()[1] for line in lines] == ["[0/4]", "[3/4]", "[4/4]"]
 
 
 def test_a_file_without_a_recipe_is_refused(

@@ -159,3 +159,20 @@ def test_a_quantized_student_starts_as_what_was_rounded() -> None:
     draft = run_steps(small.draft(), rows)
     arrays = quantized(draft).student.arrays()
     assert all(np.allclose(arrays[name], t.decode()) for name, t in draft.rounded.items())
+
+
+def test_small_scales_learn_as_slowly_as_large_ones(paths: list[Path], tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"step": "calibrate", "scheme": "int3-group-16"},
+        {"step": "round", "method": "nearest"},
+    ]
+    draft = run_steps(small.draft(), rows)
+    pupil = quantized(draft)
+    before = [row.detach().clone() for row in pupil.student.quantizers.parameters()]
+    recipe = replace(RECIPE, phases=(Phase(4, 32, rate=0.01),), scales=2.0, biases=0.5)
+    what = targets(draft.graph, draft.graph)
+    photos, held = Photos(paths[:3], SPEC), whole(paths[3:], SPEC)
+    train(pupil.student, Run(pupil.teacher, photos, what, recipe, held, tmp_path))
+    after = pupil.student.quantizers.parameters()
+    changes = [(new / old - 1).abs().max() for new, old in zip(after, before, strict=True)]
+    assert 0.001 < min(changes) and max(changes) < 4 * 0.01

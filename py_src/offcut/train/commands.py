@@ -76,6 +76,7 @@ def train_file(
         held=whole(folders.held, card.input),
         folder=folders.run,
         others=_others(pupil, draft.statistics, card),
+        every=recipe.every,
     )
     pupil.student.centre(pupil.means)
     train(pupil.student, run, tell)

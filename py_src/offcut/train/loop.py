@@ -87,8 +87,9 @@ def _units(student: Network, recipe: Recipe) -> list[Tensor]:
     """Return the unit of the learning rate for each parameter, broadcasting over it.
 
     Tensors of a trained network differ in size by orders of magnitude, and so do the rows of one;
-    Adam's steps do not. The unit is a tensor's root mean square; of a weight that is quantized, the
-    step of its row; of all else in a student that is quantized, a part of the root mean square.
+    Adam's steps do not. The unit is a tensor's root mean square; of a weight that is quantized, its
+    step; of a step, a part of itself; of all else beside quantized weights, a part of the root mean
+    square.
     """
     steps = {
         name: row.wide(student.tensor(name)[0].numel())
@@ -101,7 +102,7 @@ def _units(student: Network, recipe: Recipe) -> list[Tensor]:
             units.append(steps[name].expand(len(tensor), tensor[0].numel()).reshape(tensor.shape))
         else:
             units.append(rest * _size(tensor))
-    return units + [recipe.scales * rest * _size(row) for row in student.quantizers.parameters()]
+    return units + [recipe.scales * rest * row.abs() for row in student.quantizers.parameters()]
 
 
 def _size(tensor: Tensor) -> Tensor:

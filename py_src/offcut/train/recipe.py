@@ -83,8 +83,10 @@ class Recipe:
     """A run, as data; one of student, quantization and variant says what is trained.
 
     start: a file that training goes on from, made of the same variant before. bytes: of the file,
-    beyond which its size is a loss; 0 for none. scales: part of the rate with which a grid's scales
-    learn; 0 keeps them as they are. biases: the part for biases beside weights that are quantized.
+    beyond which its size is a loss; 0 for none. biases: part of the rate with which biases learn
+    beside weights that are quantized, in their root mean square. scales: times that part, the one
+    of a grid's scales, in units of each scale; 0 keeps them as they are. every: steps between
+    measurements.
     """
 
     phases: tuple[Phase, ...]
@@ -98,6 +100,7 @@ class Recipe:
     bytes: float = 0.0
     scales: float = 1.0
     biases: float = 0.01
+    every: int = 100
 
     @property
     def steps(self) -> int:
@@ -134,6 +137,7 @@ def from_document(document: Mapping[str, Any], where: str) -> Recipe:
             bytes=float(document.get("bytes", 0.0)),
             scales=float(document.get("scales", 1.0)),
             biases=float(document.get("biases", 0.01)),
+            every=max(int(document.get("every", 100)), 1),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFormatError(
