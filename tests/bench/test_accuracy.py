@@ -9,8 +9,9 @@ import pytest
 
 from offcut.convert.statistics import ChannelStatistics, write_statistics
 from offcut.errors import ImageError
-from offcut_build.bench.accuracy import unseen_photos
+from offcut_build.bench.accuracy import draw, unseen_photos
 from offcut_build.stamp import sha256
+from tests.simd.networks import one_node
 
 
 @pytest.fixture
@@ -39,3 +40,18 @@ def test_a_folder_of_nothing_else_is_refused(folder: Path) -> None:
     used = [sha256(path.read_bytes()) for path in folder.glob("*.jpg")]
     with pytest.raises(ImageError, match="calibrated with"):
         unseen_photos(folder, statistics(folder, used))
+
+
+def test_a_draw_widens_each_range_by_a_chance_of_its_own_and_changes_nothing_else() -> None:
+    x = np.linspace(-1, 2, 8 * 16, dtype=np.float32).reshape(1, 8, 4, 4)
+    model = one_node("Relu", {"x": x}, {})
+    drawn = draw(model, 1)
+    factors = [
+        wide / range_
+        for name, bounds in model.ranges.items()
+        for wide, range_ in zip(drawn.ranges[name], bounds, strict=True)
+        if range_
+    ]
+    assert all(1.0 <= factor <= 1.06 for factor in factors) and len(set(factors)) > 1
+    assert drawn.graph is model.graph and drawn.weights is model.weights
+    assert drawn.ranges == draw(model, 1).ranges != draw(model, 2).ranges

@@ -75,6 +75,18 @@ def test_the_page_names_what_was_not_measured() -> None:
     assert "`--photos DIR` names the photos" in page
 
 
+def test_the_page_says_how_far_the_worst_photo_is_chance_where_that_was_measured() -> None:
+    names = ("accuracy/mae", *(f"accuracy/{n}" for n in ("mae_mean", "mae_worst")))
+    rows = [Row(name, [0.5], "") for name in names]
+    drawn = [Row("accuracy/draws/mae_mean", [0.25, 0.125], "")]
+    drawn += [Row("accuracy/draws/iou_worst", [0.75, 0.5, 0.875], "")]
+
+    assert "partly chance" not in docs.page(measured(*rows))
+    page = docs.page(measured(*rows, *drawn))
+
+    assert "worst IoU 0.75, and the least IoU 0.5." in page
+
+
 @pytest.mark.parametrize(("value", "word"), [(0.9, "MISSED"), (0.96, "met"), (0.98, "aim reached")])
 def test_more_is_better_where_a_target_says_so(value: float, word: str) -> None:
     assert verdict(Target("IoU", "iou", 0.96, 0.98, more=True), value) == word
