@@ -39,21 +39,21 @@ def dequantize(q: np.ndarray, scale: float, zero: int) -> np.ndarray:
     return q.astype(F) * F(scale) + F(-zero * scale)
 
 
-def factor(u: np.ndarray, limit: int, reach: np.ndarray | None = None) -> np.ndarray:
-    """Return pack.c's factor for the weights u (lanes, o, ...) of each output, f32 (o,).
-
-    reach: of Winograd's weights.
-    """
-    room = F(2147483647.0) / F(limit) - (F(0.51) if reach is None else F(763)) * F(len(u))
-    if reach is None:
-        reach = np.add.accumulate(np.abs(u), axis=0, dtype=F)[-1]
+def factor(u: np.ndarray, limit: int, reach: np.ndarray, rounding: float) -> np.ndarray:
+    """Return pack.c's factor for the weights u (lanes, o, ...) of each output, f32 (o,)."""
+    room = F(2147483647.0) / F(limit) - F(rounding) * F(len(u))
     most = np.abs(u).max(axis=(0, *range(2, u.ndim)))
     return F(0.999) / np.maximum(np.maximum(reach / room, most / F(32767)), F(1e-25))
 
 
+def direct_factor(u: np.ndarray, limit: int) -> np.ndarray:
+    """Return the factor of the weights u (inputs, o) of a direct convolution, f32 (o,)."""
+    return factor(u, limit, np.add.accumulate(np.abs(u), axis=0, dtype=F)[-1], 0.51)
+
+
 def rounded(u: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Return integer weights of u (lanes, o) and the scales that lead back, (o,)."""
-    f = factor(u, limit)
+    f = direct_factor(u, limit)
     return np.rint(u * f).astype(np.int64), F(1) / f
 
 
@@ -98,15 +98,9 @@ def finish(
     y: np.ndarray,
     bias: np.ndarray,
     residual: np.ndarray | None,
-    *,
-    has_bias: np.ndarray | bool = False,
 ) -> np.ndarray:
-    """Return u8 (o, oh, ow) from scaled sums y and bias (runs, o).
-
-    has_bias: where y has it already, bool (oh, ow).
-    """
-    b = bias.T[:, runs_of(args)[: y.shape[1], : y.shape[2]]]  # (o, oh, ow)
-    y = np.where(has_bias, y, y + b)
+    """Return u8 (o, oh, ow) from scaled sums y, bias (runs, o), and the residual's steps."""
+    y = y + bias.T[:, runs_of(args)[: y.shape[1], : y.shape[2]]]
     y = activate(y, args.get("activation", 0)) + F(args.get("residual_offset", 0))
     if residual is not None:
         y = np.maximum(y, F(args["residual_least"])) + residual.astype(F) * F(
@@ -126,15 +120,6 @@ def runs_of(args: Mapping[str, Any]) -> np.ndarray:
     rows = np.frombuffer(args["row_runs"], "<u4").astype(int)
     columns = np.frombuffer(args["column_runs"], "<u4").astype(int)
     return rows[:, None] * args["runs"] + columns
-
-
-def even_tiles(args: Mapping[str, Any]) -> np.ndarray:
-    """Return which 4 x 4 tiles of a plain convolution have a single bias, bool (rows, columns)."""
-    rows, columns = (-(-args[size] // 4) for size in ("h_out", "w_out"))
-    even = np.full((rows, columns), bool(args["plain"]))
-    if "row_runs" in args:
-        even[0] = even[-1] = even[:, 0] = even[:, -1] = False
-    return even
 
 
 def integer_convolution(
@@ -165,7 +150,7 @@ def direct(
     """Return the scaled sums of conv_direct (o, oh, ow); u (inputs, o)."""
     q, _ = rounded(u, pack["limit"])
     sums = integer_convolution(args, q, x, zero)
-    return sums.astype(F) * (F(pack["steps"]) / factor(u, pack["limit"]))[:, None, None]
+    return sums.astype(F) * (F(pack["steps"]) / direct_factor(u, pack["limit"]))[:, None, None]
 
 
 def transform(g0: np.ndarray, g1: np.ndarray, g2: np.ndarray) -> list[np.ndarray]:
@@ -182,7 +167,7 @@ def transform(g0: np.ndarray, g1: np.ndarray, g2: np.ndarray) -> list[np.ndarray
 
 
 def transformed_weights(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return G g G^T of u (lanes, o, 9) as (lanes, o, 36), and its reach (o,): see pack.c."""
+    """Return G g G^T of u (lanes, o, 9) as (lanes, o, 36), and its reach in floats (o,)."""
     g = u.reshape(*u.shape[:-1], 3, 3)
     rows = transform(g[..., 0, :], g[..., 1, :], g[..., 2, :])  # 6 of (lanes, o, 3)
     taps = [tap for row in rows for tap in transform(row[..., 0], row[..., 1], row[..., 2])]
@@ -212,15 +197,69 @@ def winograd(
     pack: Mapping[str, Any],
     x: np.ndarray,
     zero: int,
+    residual: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return conv_winograd's scaled sums (o, h, w) for steps x (lanes, h, w) and u (lanes, o, 9).
+    """Return conv_winograd's u8 (o, h, w) of steps x (c, h, w), u (lanes, o, 9), bias (runs, o).
 
-    Even tiles have their bias, of (runs, o), added.
+    residual: steps (o, h, w).
     """
+    lanes = np.frombuffer(pack["lanes"], "<i4")
+    x = np.where(lanes[:, None, None] >= 0, x[lanes], zero)
+    if args["plain"]:
+        return _fixed(args, u, bias, pack, x, zero, residual)
     taps, reach = transformed_weights(u)  # (lanes, o, 36), (o,)
-    f = factor(taps, pack["limit"], reach)
+    f = factor(taps, pack["limit"], reach, 763)
+    across = [[column.astype(F) for column in row] for row in _first_step(taps, f, x, zero)]
+    y = _in_place(across, x.shape[1:]) * (F(pack["steps"]) / f)[:, None, None]
+    return finish(args, y, bias, residual)
+
+
+def _fixed(
+    args: Mapping[str, Any],
+    u: np.ndarray,
+    bias: np.ndarray,
+    pack: Mapping[str, Any],
+    x: np.ndarray,
+    zero: int,
+    residual: np.ndarray | None,
+) -> np.ndarray:
+    """Return what a plain convolution gives: see pack.c and conv_winograd.c."""
+    taps, _ = transformed_weights(u)
+    steps, parts = F(pack["steps"]), pack["parts"]
+    sizes = np.abs(u).swapaxes(0, 1).reshape(u.shape[1], -1)  # (o, lanes * 9)
+    reach = np.add.accumulate(sizes, axis=1, dtype=F)[:, -1]
+    reach = reach + (np.abs(bias).max(axis=0) + F(1)) / (steps * F(pack["limit"]))
+    f = np.minimum(factor(taps, pack["limit"], reach, 6300), F(2**19) * steps)
+    units = f.astype(np.float64) / np.float64(steps)  # in a u8 step
+    half = 0.5 if parts > 1 else 0.0
+    added = np.trunc((bias.astype(np.float64) + half) * units).astype(np.int64) + 2**12  # (runs, o)
+    y = _in_place(_first_step(taps, f, x, zero), x.shape[1:])
+    y = y + added.T[:, runs_of(args)[: y.shape[1], : y.shape[2]]]
+    assert abs(y).max() < 2**31
+    assert units.min() >= parts * 2**13
+    fractions = np.minimum(np.floor(2.0**28 * parts / units + 0.5), 32767).astype(np.int64)
+    y = fraction(saturated(y >> 13), fractions[:, None, None])
+    if residual is not None:
+        other = fraction(residual.astype(np.int64) << 6, args["residual_factor"])
+        y = saturated(np.maximum(y, args["residual_floor"]) + other) >> 2
+    return bend(y) if args["bent"] else np.clip(y, 0, 255).astype(np.uint8)
+
+
+def saturated(x: np.ndarray) -> np.ndarray:
+    """Return x within 16 bits."""
+    return np.clip(x, -(2**15), 2**15 - 1)
+
+
+def fraction(x: np.ndarray, by: np.ndarray | int) -> np.ndarray:
+    """Return x * by / 2^15, rounded."""
+    return (x * by + 2**14) >> 15
+
+
+def _first_step(
+    taps: np.ndarray, f: np.ndarray, x: np.ndarray, zero: int
+) -> list[list[np.ndarray]]:
+    """Return the first step of A^T m A, [6 rows][4 columns] of (o, rows, columns of tiles)."""
     q = np.rint(taps * f[:, None]).astype(np.int64)
-    scale = (F(pack["steps"]) / f)[:, None]
     h, w = x.shape[1:]
     rows, columns = -(-h // 4), -(-w // 4)
     pads = ((0, 0), (1, 4 * rows + 1 - h), (1, 4 * columns + 1 - w))
@@ -229,14 +268,12 @@ def winograd(
     tiles = sliding_window_view(padded, (6, 6), axis=(1, 2))[:, ::4, ::4]
     v = np.einsum("ij,ctsjk,lk->ilcts", BT, tiles, BT).reshape(36, len(x), rows * columns)
     assert abs(v).max() < 2**15
-    m = [q[..., tap].T @ v[tap] for tap in range(36)]  # (o, tiles)
-    whole = [collect(m[row * 6 : row * 6 + 6]) for row in range(6)]  # [6 rows][4 columns]
-    assert max(abs(column).max() for row in whole for column in row) < 2**31
-    across = [[column.astype(F) for column in row] for row in whole]
-    inside = runs_of(args)[1, 1]
-    first = np.where(even_tiles(args).reshape(-1), bias[inside][:, None] / scale, F(0))
-    across[1] = [column + first for column in across[1]]
+    m = [(q[..., tap].T @ v[tap]).reshape(-1, rows, columns) for tap in range(36)]
+    return [collect(m[row * 6 : row * 6 + 6]) for row in range(6)]
+
+
+def _in_place(across: list[list[np.ndarray]], size: tuple[int, ...]) -> np.ndarray:
+    """Return the second step of A^T m A, (o, h, w)."""
     pixels = [collect([across[row][i] for row in range(6)]) for i in range(4)]  # [column][row]
-    y = np.array(pixels) * scale  # (4, 4, o, tiles)
-    y = y.transpose(2, 3, 1, 0).reshape(-1, rows, columns, 4, 4)
-    return y.transpose(0, 1, 3, 2, 4).reshape(-1, 4 * rows, 4 * columns)[:, :h, :w]
+    y = np.array(pixels).transpose(2, 3, 1, 4, 0)  # (o, rows, 4, columns, 4)
+    return y.reshape(len(y), 4 * y.shape[1], 4 * y.shape[3])[:, : size[0], : size[1]]

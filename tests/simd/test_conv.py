@@ -80,18 +80,15 @@ def expected(model: Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
     activation = dict(model.graph.nodes[-1].attributes).get("activation", "")
     q_in = quantization(*model.ranges["x"])
     x = arithmetic.quantize(inputs["x"][0], q_in.scale, q_in.zero)
-    x = padded_lanes(x, q_in.zero)
+    residual = x[: len(source)] if "residual" in step.args else None
     if step.kernel == "conv_winograd":
         u, bias = arithmetic.packed(pack, source, 9)
-        y = arithmetic.winograd(step.args, u, bias, pack, x, q_in.zero)
-        even = arithmetic.even_tiles(step.args).repeat(4, axis=0).repeat(4, axis=1)
-        has_bias = even[: y.shape[1], : y.shape[2]]
+        q = arithmetic.winograd(step.args, u, bias, pack, x, q_in.zero, residual)
     else:
         u, bias = arithmetic.packed(pack, source, 1)
-        has_bias = np.zeros((), bool)
+        x = padded_lanes(x, q_in.zero)
         y = arithmetic.direct(step.args, u[..., 0], pack, x, q_in.zero)
-    residual = x[: len(source)] if "residual" in step.args else None
-    q = arithmetic.finish(step.args, y, bias, residual, has_bias=has_bias)
+        q = arithmetic.finish(step.args, y, bias, residual)
     out = quantization(*model.ranges[model.graph.outputs[0]], activation)
     return arithmetic.dequantize(q, out.scale, out.zero)[None]
 
@@ -144,6 +141,21 @@ def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -
     )
 
 
+def test_too_many_channels_for_fixed_point_are_finished_in_floats(native: Machine) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 1400, 6, 5)).astype(np.float32)
+    weights = {"w": rng.standard_normal((9, 1400, 3, 3)).astype(np.float32)}
+    node = Node("Conv", ("x", "w"), ("y",), {"pads": (1, 1, 1, 1), "activation": "Relu"})
+    model = network([node], {"x": x}, weights, ["y"])
+    step = conv_of(lower(model, LOWERING, quantize=True))
+    assert step.kernel == "conv_winograd"
+    assert not step.args["plain"]
+
+    (got,) = run(native, model, {"x": x}).values()
+
+    assert np.array_equal(got, expected(model, {"x": x}))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_image_is_convolved_in_13_bits(native: Machine, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -163,12 +175,13 @@ def test_an_image_is_convolved_in_13_bits(native: Machine, seed: int) -> None:
     steps = np.float32(8159 / np.abs(x).max())
     whole = np.rint(np.clip(x[0] * steps, -8159, 8159)).astype(np.int64)
     coarse = (whole + 32) >> 6
-    lanes = np.full((8, h, w), 128)
-    lanes[:c], lanes[4 : 4 + c] = coarse + 128, whole - coarse * 64 + 128
     u, bias = arithmetic.packed(pack, weights["w"], 9)
-    y = arithmetic.winograd(step.args, u, bias, pack, lanes, 128)
+    pairs = np.stack([coarse + 128, whole - coarse * 64 + 128], axis=1).reshape(-1, h, w)
+    each = dict(
+        pack, lanes=np.where(np.arange(8) < 2 * c, np.arange(8), -1).astype("<i4").tobytes()
+    )
+    want = arithmetic.winograd(step.args, u, bias, each, pairs, 128)
     out = quantization(*model.ranges["y"], "Relu")
-    want = arithmetic.finish(step.args, y, bias, None, has_bias=True)
     assert np.array_equal(got[0], arithmetic.dequantize(want, out.scale, out.zero))
     exact = conv(x, weights["w"], None, pads=(1, 1, 1, 1), activation="Relu")
     # Half a step of the output, half a step of 2^-13 of each input, and thrice that for weights,
@@ -211,7 +224,7 @@ def test_stem_gives_the_bytes_of_its_arithmetic(native: Machine, seed: int) -> N
     u, bias = arithmetic.packed(pack, weights["w"], 1)
     q, _ = arithmetic.rounded(u[..., 0], 8159)
     sums = arithmetic.integer_convolution(step.args, in_order(q, kh * kw), inputs, 0)
-    scale = np.float32(pack["steps"]) / arithmetic.factor(u[..., 0], 8159)
+    scale = np.float32(pack["steps"]) / arithmetic.direct_factor(u[..., 0], 8159)
     y = sums.astype(np.float32) * scale[:, None, None]
     out = quantization(*model.ranges["y"], "Relu")
     want = arithmetic.finish(step.args, y, bias, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,13 @@ from offcut.backends.simd.conv_shape import (
     shape_of,
 )
 from offcut.backends.simd.draft import Argument, Table
+from offcut.backends.simd.fixed_point import (
+    NO_FLOOR,
+    PARTS,
+    fits,
+    residual_factor,
+    residual_floor,
+)
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS, emit_float
 from offcut.backends.simd.lower_depthwise import emit_depthwise, suits_depthwise
@@ -122,6 +130,8 @@ def _emit_u8(
         steps = steps.bend() if target.name in lw.bendable else steps
         out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = _is_plain(lw, node, target, source, steps, bias)
+    if plain and shape.same_3x3:
+        plain = _is_fixed(lw, node, target, source.quantizations, steps, bias, source.lanes)
     args = geometry(shape) | run_args
     values: tuple[Value, ...] = (source, out)
     args |= {"in": Table(source.blocks), "floats": int(out.floats)}
@@ -138,7 +148,7 @@ def _emit_u8(
         scratch = 0
     elif shape.same_3x3:
         kernel = "conv_winograd"
-        args |= pack_winograd(pack, shape, source)
+        args |= pack_winograd(pack, shape, source, _parts(target) if plain else 0)
         units, scratch, args["parts"] = _winograd_work(shape, len(source.blocks))
     else:
         kernel, units = "conv_direct", shape.grid.height
@@ -170,6 +180,31 @@ def _is_plain(
     most = max(q.scale * q.most for q in source.quantizations)
     sums = np.abs(weights).reshape(len(weights), -1).sum(axis=1).max(initial=0.0) * most
     return bool(sums + np.abs(bias).max(initial=0.0) < PLAIN_LIMIT * steps.scale)
+
+
+def _is_fixed(
+    lw: Lowering,
+    node: Node,
+    target: Target,
+    inputs: Sequence[Quantization],
+    steps: Quantization | None,
+    bias: np.ndarray,
+    lanes: Sequence[int],
+) -> bool:
+    """Return whether conv_winograd can do a plain result: in fixed point."""
+    assert steps is not None
+    if target.other:
+        q = lw.u8[target.other].shared
+        assert q is not None
+        if not residual_factor(q.scale / steps.scale):
+            return False
+    weights, middle = lw.model.weights[node.inputs[1]].decode(), _middle(lw, target, steps)
+    return fits(weights, bias, steps, inputs, middle=middle, lanes=len(lanes), parts=_parts(target))
+
+
+def _parts(target: Target) -> int:
+    """Return what parts of a step a plain result of conv_winograd has before it is rounded."""
+    return PARTS if target.other else 1
 
 
 def _folded(
@@ -211,8 +246,11 @@ def _epilogue(
         args |= {"residual": Table(other.blocks), "pitch_residual": other.grid.pitch}
         if plain:  # in u8 steps
             args["residual_scale"] = q.scale / steps.scale
+            args["residual_factor"] = residual_factor(q.scale / steps.scale)
+            args["residual_floor"] = NO_FLOOR
             if target.activation == "Relu":
-                args["residual_least"] = _middle(lw, target, steps)
+                middle = _middle(lw, target, steps)
+                args |= {"residual_least": middle, "residual_floor": residual_floor(middle)}
         else:
             args["residual_scale"], args["residual_offset"] = q.scale, -q.zero * q.scale
     return args
@@ -229,13 +267,16 @@ def _emit_stem(
     out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
+    if plain and shape.same_3x3:
+        both = [Quantization(65 * in_scale, 128)] * shape.per_group  # coarse and fine
+        plain = _is_fixed(lw, node, target, both, steps, bias, range(BLOCK))
     pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
     fine = _quantized_finely(lw, source, in_scale, whole=not shape.same_3x3)
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
     args |= {"in": Table(fine.blocks), "fine": 1}
     if shape.same_3x3:
         kernel = "conv_winograd"
-        args |= pack_fine_winograd(pack, shape, in_scale)
+        args |= pack_fine_winograd(pack, shape, in_scale, int(plain))
         units, scratch, args["parts"] = _winograd_work(shape, 1)
     else:
         kernel, units = "conv_direct", shape.grid.height

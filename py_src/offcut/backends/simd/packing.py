@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offcut.backends.simd.conv_shape import Shape, blocks_for
-from offcut.backends.simd.draft import Argument, Draft, Pack
+from offcut.backends.simd.draft import Argument, Draft, Pack, Table
 from offcut.backends.simd.values import BLOCK, Value
 
 __all__ = [
@@ -47,10 +47,11 @@ class Packing:
         limit: int = 255,
         steps: tuple[int, int] = (2, 16),
         winograd: bool = False,
+        parts: int = 0,
     ) -> dict[str, Argument]:
         """Add one op for all outputs; return the arguments that tell where its results are.
 
-        steps: i16 from an output to the next, and from a pair of inputs.
+        steps: i16 from an output to the next, and from a pair of inputs. parts: see pack.c.
         """
         draft, runs = self.draft, self.bias.shape[1]
         taps = TAPS if winograd else 1
@@ -72,6 +73,7 @@ class Packing:
             "bias": np.ascontiguousarray(self.bias, "<f4").tobytes(),
             "bias_stride": blocks * BLOCK,
             "limit": limit,
+            "parts": parts,
             "winograd": int(winograd),
             "lane_step": steps[0],
             "pair_step": steps[1],
@@ -98,24 +100,41 @@ def _limit(source: Value) -> int:
     return max(plane.quantization.most for plane in source.planes)
 
 
-def pack_winograd(pack: Packing, shape: Shape, source: Value) -> dict[str, Argument]:
-    return _winograd(pack, shape, np.array(source.lanes), _lane_factors(source), _limit(source))
+def pack_winograd(pack: Packing, shape: Shape, source: Value, parts: int) -> dict[str, Argument]:
+    """Pack for conv_winograd, which reads the block with the fewest channels first."""
+    lanes = np.array(source.lanes).reshape(-1, BLOCK)
+    emptiest = int((lanes >= 0).sum(axis=1).argmin())
+    order = [emptiest, *(i for i in range(len(lanes)) if i != emptiest)]
+    factors = _lane_factors(source).reshape(-1, BLOCK, 2)[order].reshape(-1, 2)
+    args = _winograd(pack, shape, lanes[order].reshape(-1), factors, parts, _limit(source))
+    if source.bent:
+        args["knees"] = np.frombuffer(source.knees, "<u4")[order].tobytes()
+    return args | {"in": Table(tuple(source.blocks[i] for i in order))}
 
 
-def pack_fine_winograd(pack: Packing, shape: Shape, in_scale: float) -> dict[str, Argument]:
-    """Pack for conv_winograd after quantize_finely: each channel twice, coarse and fine."""
-    lanes = np.full((2, FINE_CHANNELS), -1)
-    lanes[:, : shape.per_group] = np.arange(shape.per_group)
-    scales = np.repeat((64 * in_scale, in_scale), FINE_CHANNELS)  # (lanes,)
-    return _winograd(pack, shape, lanes.reshape(-1), np.stack([scales, -128 * scales], axis=1))
+def pack_fine_winograd(
+    pack: Packing, shape: Shape, in_scale: float, parts: int
+) -> dict[str, Argument]:
+    """Pack for conv_winograd after quantize_finely: a pair for each channel, coarse and fine."""
+    lanes = np.full((FINE_CHANNELS, 2), -1)
+    lanes[: shape.per_group] = np.arange(shape.per_group)[:, None]
+    scales = np.tile((64 * in_scale, in_scale), FINE_CHANNELS)  # (lanes,)
+    factors = np.stack([scales, -128 * scales], axis=1)
+    return _winograd(pack, shape, lanes.reshape(-1), factors, parts)
 
 
 def _winograd(
-    pack: Packing, shape: Shape, lanes: np.ndarray, factors: np.ndarray, limit: int = 255
+    pack: Packing,
+    shape: Shape,
+    lanes: np.ndarray,
+    factors: np.ndarray,
+    parts: int,
+    limit: int = 255,
 ) -> dict[str, Argument]:
-    row = shape.per_group * 9
-    args = pack.add(blocks_for(shape.o), lanes, factors, row=row, limit=limit, winograd=True)
-    return args | {"blocks_in": len(lanes) // BLOCK}
+    blocks, row = blocks_for(shape.o), shape.per_group * 9
+    args = pack.add(blocks, lanes, factors, row=row, limit=limit, winograd=True, parts=parts)
+    first = int((lanes[:BLOCK] >= 0).sum())  # the channels of the first block come before the rest
+    return args | {"blocks_in": len(lanes) // BLOCK, "pairs": -(-first // 2)}
 
 
 def _tap_lanes(shape: Shape, source: Value, order: str) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         kernel_w:i stride_h:i stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i pitch_in:I
         pitch_out:I pitch_residual:I parts:I fine:I floats:I plain:I activation:I activation_last:I
         residual_scale:f residual_offset:f residual_least:f steps:f zero:f border:I bent:I
-        knees:I residual_knee:I""",
+        knees:I residual_knee:I pairs:I residual_factor:i residual_floor:i""",
     "pool": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i kernel_h:i kernel_w:i stride_h:i
         stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i pitch_in:I pitch_out:I
         count_padding:I h_end:i w_end:i""",
@@ -49,7 +49,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         activation_last:I""",
     "float_pack": "source:I weights:I outputs:I depth:I width:I",
     "pack": """source:I row:I lanes:I factors:I lanes_in:I outputs:I blocks_out:I runs:I bias:I
-        bias_stride:I limit:I winograd:I lane_step:I pair_step:I steps:f zero:f
+        bias_stride:I limit:I parts:I winograd:I lane_step:I pair_step:I steps:f zero:f
         weights:I scales:I bias_packed:I""",
     "filter": "in:I out:I taps:I weights:I rows_in:I rows_out:I width:I count:I",
     "guide": "in:I out:I size:I epsilon:f",

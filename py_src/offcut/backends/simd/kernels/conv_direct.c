@@ -80,7 +80,7 @@ void conv_direct(args *a) {
             for (int block = 0; block < (int)c->blocks_out; block++) {
                 const int16_t *w = (const int16_t *)(a->memory + c->weights) + block * depth * 64;
                 for (int i = 0; i < n; i += GROUP)
-                    multiply(columns + i / GROUP * size, 0, w, depth,
+                    multiply(columns + i / GROUP * size, 0, w, depth, BLOCK / 2,
                              width_for(at_most(n - i, GROUP)), sums + i * 8, 1);
                 write_pixels(a, c, block, y, x, n, sums);
             }

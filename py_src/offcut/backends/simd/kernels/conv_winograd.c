@@ -9,31 +9,37 @@
 //       sums --A^T m A--> 4 x 4 pixels of each tile, * scale --> u8 cells
 //
 //   weights  i16 [blocks_out][36][blocks_in][4][8][2]
-//   scales   f32 [blocks_out][8]
+//   plain    fractions i16 [blocks_out][8], bias i32
+//   else     scales f32 [blocks_out][8], bias f32
 //
-// The first step of A^T m A is done in integers, of which there can be twice as many at a time as
-// of float additions. Sums may wrap around: what that step makes of them fits 32 bits (pack.c).
+// A plain result stays in integers, of which there can be twice as many at a time as of floats:
+// both steps of A^T m A in 32 bits, which may wrap around before the end, when the sums fit; then
+// 16 bits, at first finer than u8 steps by what `fractions` take back. See pack.c for all of that.
+// Any other is made of floats from the second step on.
 // Tiles that stick out of the output read the border and are cut when they are written.
 #include "epilogue.h"
 #include "gemm.h"
 #include "winograd.h"
 
 #if defined(__AVX2__)
-typedef VECTOR(float, 32) floats;
 enum { HALVES = 1, LANES = 8 };
-INLINE pixel pixel_of(const floats v[HALVES]) {
-    return (pixel){__builtin_shufflevector(v[0], v[0], 0, 1, 2, 3),
-                   __builtin_shufflevector(v[0], v[0], 4, 5, 6, 7)};
-}
 #else
-typedef f32x4 floats;
 enum { HALVES = 2, LANES = 4 };
-INLINE pixel pixel_of(const floats v[HALVES]) { return (pixel){v[0], v[1]}; }
 #endif
+typedef VECTOR(float, LANES * 4) floats;
 typedef VECTOR(int32_t, LANES * 4) integers;
 typedef VECTOR(uint32_t, LANES * 4) words;
 DEFINE_COLLECT(floats)
 DEFINE_COLLECT(words)
+
+// Two halves of 8 channels, each in a vector of its own.
+#if defined(__AVX2__)
+#define FIRST(v) __builtin_shufflevector(v[0], v[0], 0, 1, 2, 3)
+#define LAST(v) __builtin_shufflevector(v[0], v[0], 4, 5, 6, 7)
+#else
+#define FIRST(v) v[0]
+#define LAST(v) v[1]
+#endif
 
 INLINE floats load_floats(const float *from) {
     floats v;
@@ -66,40 +72,47 @@ static void transform_tiles(const uint8_t *in, uint32_t pitch, int knee, int n, 
 }
 
 // A tile between the two steps of A^T m A: [half of the channels][column of pixels][row of taps].
-typedef floats half_done[HALVES][4][6];
+typedef words half_done[HALVES][4][6];
 
-// The first step, for one half of the channels, in integers.
-INLINE void collect_rows(const int32_t *from, floats out[4][6]) {
+// The first step, for one half of the channels.
+INLINE void collect_rows(const int32_t *from, words out[4][6]) {
     for (int row = 0; row < 6; row++, from += 6 * GROUP * 8) {
         words m[6], pixels[4];
         UNROLL for (int i = 0; i < 6; i++) m[i] = load_words(from + i * GROUP * 8);
         collect_words(m, pixels);
-        UNROLL for (int i = 0; i < 4; i++)
-            out[i][row] = __builtin_convertvector((integers)pixels[i], floats);
+        UNROLL for (int i = 0; i < 4; i++) out[i][row] = pixels[i];
     }
 }
 
-// The second step, for the 4 pixels of column x. Row 1 of the taps goes into all of them with a
-// factor of 1, and so does a bias that is added to it.
-INLINE void collect_column(half_done tile, int x, const floats scale[HALVES],
-                           const floats bias[HALVES], pixel out[4]) {
-    floats rows[4][HALVES];
+// The second step, for the 4 pixels of column x, to 16 bits. Row 1 of the taps goes into all of
+// them with a factor of 1, and so does a bias that is added to it; others are added to each of them,
+// from own[row].
+INLINE void collect_column(half_done tile, int x, const words bias[HALVES],
+                           const int32_t *const own[4], i16x8 out[4]) {
+    integers rows[4][HALVES];
     UNROLL for (int half = 0; half < HALVES; half++) {
-        floats m[6], column[4];
+        words m[6], column[4];
         UNROLL for (int i = 0; i < 6; i++) m[i] = tile[half][x][i];
         m[1] += bias[half];
-        collect_floats(m, column);
-        UNROLL for (int row = 0; row < 4; row++) rows[row][half] = column[row] * scale[half];
+        collect_words(m, column);
+        if (own)
+            UNROLL for (int row = 0; row < 4; row++)
+                column[row] += load_words(own[row] + half * LANES);
+        UNROLL for (int row = 0; row < 4; row++)
+            rows[row][half] = (integers)column[row] >> FINE_BITS;
     }
-    UNROLL for (int row = 0; row < 4; row++) out[row] = pixel_of(rows[row]);
+    UNROLL for (int row = 0; row < 4; row++)
+        out[row] = narrow_i32(FIRST(rows[row]), LAST(rows[row]));
 }
 
-// What a plain tile is written with.
+// What plain tiles of a block are written with.
 typedef struct {
-    uint8_t *to;            // its first cell
-    floats scale[HALVES];   // of the sums
-    floats bias[HALVES];    // in units of the sums, of all pixels of even tiles
-    residual other;
+    uint8_t *to;           // a tile's first cell
+    i16x8 fractions;       // 2^-15 of a step, or of a part of one, in what is left of the sums
+    words bias[HALVES];    // of all pixels of even tiles
+    const uint8_t *other;  // a tile's first cell of the residual, 0 for none
+    i16x8 factor, least;   // of the residual; of what it is added to
+    int knee;              // of the residual
 } target;
 
 // Whether the 4 x 4 pixels from (y, x) on have the same bias, which is then that of cell (1, 1):
@@ -108,28 +121,30 @@ INLINE int is_even(const conv_args *c, int y, int x) {
     return !c->row_runs || (y > 0 && y + 4 < c->h_out && x > 0 && x + 4 < c->w_out);
 }
 
+// Add a cell of the residual, in parts of a step, and come to whole steps.
+INLINE i16x8 add_cell(const target *t, const uint8_t *cell, i16x8 v) {
+    i16x8 other = unbend(load_u8_as_i16(cell), t->knee) << OTHER_BITS;
+    return add_saturated(max_i16(v, t->least), fraction_i16(other, t->factor)) >> PART_BITS;
+}
+
 // Write a plain tile. All 16 pixels are written: what lies beyond the output is border, which is
 // filled later.
 INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int x, half_done tile,
                        const target *t) {
     i16x8 steps[4][4];  // [column][row]
-    const floats none[HALVES] = {0};
+    const words none[HALVES] = {0};
     int even = is_even(c, y, x);
-    const floats *bias = even ? t->bias : none;
     for (int i = 0; i < 4; i++) {
-        pixel p[4];
-        collect_column(tile, i, t->scale, bias, p);
-        if (!even) {
-            pixel own[4];
-            for (int row = 0; row < 4; row++)
-                own[row] = load_pixel(bias_of(a, c, block, y + row, x + i));
-            UNROLL for (int row = 0; row < 4; row++) p[row] = add_pixels(p[row], own[row]);
-        }
-        if (t->other.at)
+        const int32_t *own[4];
+        for (int row = 0; !even && row < 4; row++)
+            own[row] = (const int32_t *)bias_of(a, c, block, y + row, x + i);
+        collect_column(tile, i, even ? t->bias : none, even ? 0 : own, steps[i]);
+        UNROLL for (int row = 0; row < 4; row++)
+            steps[i][row] = fraction_i16(steps[i][row], t->fractions);
+        if (t->other)
             UNROLL for (int row = 0; row < 4; row++)
-                p[row] = add_residual(
-                    &t->other, t->other.at + row * (int64_t)c->pitch_residual + i * CELL, p[row]);
-        UNROLL for (int row = 0; row < 4; row++) steps[i][row] = rounded(p[row]);
+                steps[i][row] = add_cell(t, t->other + row * (int64_t)c->pitch_residual + i * CELL,
+                                         steps[i][row]);
     }
     if (c->bent)
         for (int i = 0; i < 4; i++)
@@ -143,37 +158,46 @@ INLINE void write_tile(const args *a, const conv_args *c, int block, int y, int 
 
 // Write any other tile pixel by pixel.
 static void finish_tile(const args *a, const conv_args *c, int block, int y, int x,
-                        half_done tile, const floats scale[HALVES]) {
+                        half_done tile) {
+    const float *scales = (const float *)(a->memory + c->scales) + block * 8;
     for (int i = 0; i < 4 && x + i < c->w_out; i++) {
-        floats rows[4][HALVES], column[4];
+        floats rows[4][HALVES], m[6], column[4];
         for (int half = 0; half < HALVES; half++) {
-            collect_floats(tile[half][i], column);
-            UNROLL for (int row = 0; row < 4; row++) rows[row][half] = column[row] * scale[half];
+            for (int row = 0; row < 6; row++)
+                m[row] = __builtin_convertvector((integers)tile[half][i][row], floats);
+            collect_floats(m, column);
+            floats scale = load_floats(scales + half * LANES);
+            UNROLL for (int row = 0; row < 4; row++) rows[row][half] = column[row] * scale;
         }
         for (int row = 0; row < 4 && y + row < c->h_out; row++)
-            finish(a, c, block, y + row, x + i, pixel_of(rows[row]));
+            finish(a, c, block, y + row, x + i, (pixel){FIRST(rows[row]), LAST(rows[row])});
     }
+}
+
+static target target_of(const args *a, const conv_args *c, int block, int y, int x) {
+    residual r = residual_at(a, c, block, y, x);
+    target t = {.to = output_cell(a, c, block, y, x), .other = r.at, .knee = r.knee};
+    const int32_t *bias = (const int32_t *)bias_of(a, c, block, 1, 1);
+    t.fractions = load_i16x8((const int16_t *)(a->memory + c->scales) + block * 8);
+    t.factor = splat_i16((int16_t)c->residual_factor);
+    t.least = splat_i16((int16_t)c->residual_floor);
+    for (int half = 0; half < HALVES; half++) t.bias[half] = load_words(bias + half * LANES);
+    return t;
 }
 
 // Write n tiles of one block of output channels from pixel (y, x) on.
 static void write_tiles(const args *a, const conv_args *c, int block, int y, int x, int n,
                         const int32_t *sums) {
-    const float *scale = (const float *)(a->memory + c->scales) + block * 8;
-    const float *bias = bias_of(a, c, block, 1, 1);
-    target t = {.to = c->floats ? 0 : output_cell(a, c, block, y, x),
-                .other = residual_at(a, c, block, y, x)};
-    for (int half = 0; half < HALVES; half++) {
-        t.scale[half] = load_floats(scale + half * LANES);
-        t.bias[half] = load_floats(bias + half * LANES) / t.scale[half];
-    }
+    target t = {0};
+    if (c->plain) t = target_of(a, c, block, y, x);
     for (int tile = 0; tile < n; tile++, x += 4, sums += 8, t.to += 4 * CELL) {
         half_done done;
         for (int half = 0; half < HALVES; half++) collect_rows(sums + half * LANES, done[half]);
         if (c->plain)
             write_tile(a, c, block, y, x, done, &t);
         else
-            finish_tile(a, c, block, y, x, done, t.scale);
-        if (t.other.at) t.other.at += 4 * CELL;
+            finish_tile(a, c, block, y, x, done);
+        if (t.other) t.other += 4 * CELL;
     }
 }
 
@@ -193,7 +217,7 @@ static void tile_row(const args *a, const conv_args *c, int y, int tile, int end
                             transformed + block * width * 8, blocks * width * 8);
         for (int block = 0; block < (int)c->blocks_out; block++) {
             multiply(transformed, blocks * width * 8, weights + block * TAPS * blocks * 64, blocks,
-                     width, sums, TAPS);
+                     (int)c->pairs, width, sums, TAPS);
             write_tiles(a, c, block, y, x, n, sums);
         }
     }

@@ -56,17 +56,16 @@ void quantize(args *a) {
 
 // What 8 bits would blur: v = round(float * steps), |v| <= 8159, of up to four channels. `out` is a
 // single plane. With `whole`, for conv_direct, a cell begins with the v of four channels, i16. Else
-// it begins with two u8 for each, so that conv_winograd can read them as two channels, with weights
-// 64 times the other's for coarse ones:
+// it begins with two u8 for each, so that conv_winograd can read them as a pair of channels, with
+// weights 64 times the other's for coarse ones, which come first:
 //
 //   v = (coarse - 128) * 64 + (fine - 128),  96 <= fine <= 160
 //
-// Coarse channels are 0 to 3 of the plane, fine ones 4 to 7. |v| <= 8159, so coarse is at most 255.
-// A zero is 128 in both, in the border too. parameters: steps of each channel, twice.
+// |v| <= 8159, so coarse is at most 255. A zero is 128 in both, in the border too. parameters: steps
+// of each channel, twice.
 INLINE u8x16 split(i16x8 v) {
     i16x8 coarse = (v + 32) >> 6, fine = v - (coarse << 6);
-    i32x4 both = (i32x4)narrow_i16(coarse + 128, fine + 128);
-    return (u8x16)__builtin_shufflevector(both, both, 0, 2, 1, 3);
+    return (u8x16)((u16x8)(coarse + 128) | (u16x8)(fine + 128) << 8);
 }
 
 void quantize_finely(args *a) {

@@ -84,11 +84,15 @@ INLINE void multiply_block(const int16_t *a, const int16_t *w, const int n, sums
     UNROLL for (int i = 0; i < 4; i++) multiply_pair(a + i * 2, w + i * 16, n, sums);
 }
 
-// The first block stands by itself, since it has no sums to add to.
-INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, const int width,
-                             int32_t *out) {
+// The first pair stands by itself, since it has no sums to add to.
+INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, int pairs,
+                             const int width, int32_t *out) {
     sums8 sums[GROUP] = {0};
-    multiply_block(a, w, width, sums);
+    multiply_pair(a, w, width, sums);
+    for (int pair = 1; pair < pairs; pair++) {
+        KEEP_POINTERS(a, w);
+        multiply_pair(a + pair * 2, w + pair * 16, width, sums);
+    }
     for (int block = 1; block < blocks; block++) {
         a += width * 8;
         w += 64;
@@ -98,11 +102,11 @@ INLINE void multiply_columns(const int16_t *a, const int16_t *w, int blocks, con
     UNROLL for (int i = 0; i < width; i++) store_sums(out + i * 8, sums[i]);
 }
 
-void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int width, int32_t *out,
-              int repeat) {
+void multiply(const int16_t *a, int step, const int16_t *w, int blocks, int pairs, int width,
+              int32_t *out, int repeat) {
     for (int i = 0; i < repeat; i++, a += step, w += blocks * 64, out += GROUP * 8)
         if (width == GROUP)
-            multiply_columns(a, w, blocks, GROUP, out);
+            multiply_columns(a, w, blocks, pairs, GROUP, out);
         else
-            multiply_columns(a, w, blocks, SOME, out);
+            multiply_columns(a, w, blocks, pairs, SOME, out);
 }

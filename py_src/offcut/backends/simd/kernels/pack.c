@@ -6,18 +6,30 @@
 // for which |q| <= 32767 and results R fit 32 bits, where |v| <= limit for all inputs v:
 //
 //   direct:    R = sum_k q_k v_k, so |R| <= limit * (f * sum_k |u_k| + 0.51 K)
-//   Winograd:  R is what the first step of A^T m A makes of a row of taps. Sums before it may wrap
-//              around: modulo 2^32 all of this is exact. Without rounding, R would be a convolution,
-//              by the row's three weights (G g), of rows of B^T d, which are at most row_limit *
-//              limit. Rounding adds at most 0.51 to a tap's q, whose inputs are at most 68 * limit;
-//              and a row of A^T has absolute values of 22 in all. So, for each of the six rows,
+//   Winograd:  sums before R may wrap around: modulo 2^32 all of this is exact. Rounding adds at
+//              most 0.51 to a tap's q.
+//     floats:  R is what the first step of A^T m A makes of a row of taps. Without rounding, it
+//              would be a convolution, by the row's three weights (G g), of rows of B^T d, which are
+//              at most row_limit * limit. Inputs of a tap are at most 68 * limit, and a row of A^T
+//              has absolute values of 22 in all. So, for each of the six rows,
 //              |R| <= limit * (f * row_limit * sum_k (|G g|_0 + |G g|_1 + |G g|_2) + 763 K),
 //              where 763 = 0.51 * 22 * 68
+//     plain:   R is what the second step makes, with its bias. Without rounding, it would be the
+//              convolution itself. Of tap (i, j) inputs are at most l_ij * limit, see row_limit,
+//              and A^T has at most c_i = (1, 1, 1, 8, 8, 4) for row i of the taps. So
+//              |R| <= limit * (f * sum_k |g_k| + 6300 K) + |bias|,
+//              where 6300 > 0.51 * sum_ij c_i c_j l_ij
 //
 // A thousandth is left for the rounding of these floats.
+//
+// Plain results have f = F * steps for F units in a u8 step, at most 2^19, so that what is left of
+// 2^9 steps after FINE_BITS fits 16 bits; then fractions, 2^15 * 2^FINE_BITS / F * parts, make them
+// parts of a step. The lowering proves that F >= parts * 2^FINE_BITS.
 #include "program.h"
 #include "vector.h"
 #include "winograd.h"
+
+#define MOST_UNITS 524288.0f  // in a u8 step
 
 INLINE float absolute(float v) { return v < 0 ? -v : v; }
 
@@ -25,18 +37,6 @@ INLINE float larger(float a, float b) { return a > b ? a : b; }
 
 INLINE int16_t quantized(float u, float factor) {
     return (int16_t)round_f32(splat_f32(u * factor))[0];
-}
-
-// Bias of all runs for 8 output channels: (bias - sum w * zero * scale) * steps + zero.
-static void pack_bias(const args *a, const pack_args *p, int block, int lane, int channel,
-                      float correction) {
-    float *out = (float *)(a->memory + p->bias_packed) + block * 8 + lane;
-    for (uint32_t run = 0; run < p->runs; run++, out += p->bias_stride) {
-        float bias = 0;
-        if (p->bias && channel >= 0)
-            bias = ((const float *)(a->memory + p->bias))[(uint32_t)channel * p->runs + run];
-        *out = (bias + correction) * p->steps + p->zero;
-    }
 }
 
 // The channel's weights in the order of the lanes, u f32 [lanes_in][taps], each with its input's
@@ -74,14 +74,13 @@ static void transform_kernel(const float *g, float *u) {
         transform_3(columns[y * 3], columns[y * 3 + 1], columns[y * 3 + 2], u + y * 6, 1);
 }
 
-// The sum of sizes times which f must stay within the bound: `reach` in the formulas above.
+// The sum of sizes times which f must stay within the bound.
 static float reach_of(const pack_args *p, const float *g) {
-    float rows[6] = {0}, reach = 0, columns[18];
-    for (int k = 0; k < (int)p->lanes_in; k++) {
-        if (!p->winograd) {
-            reach += absolute(g[k]);
-            continue;
-        }
+    float rows[6] = {0}, sum = 0, reach = 0, columns[18];
+    int sizes = p->winograd ? 9 : 1, n = (int)p->lanes_in;
+    for (int i = 0; i < n * sizes; i++) sum += absolute(g[i]);
+    if (!p->winograd || p->parts) return sum;
+    for (int k = 0; k < n; k++) {
         transform_columns(g + k * 9, columns);
         for (int i = 0; i < 18; i++) rows[i / 3] += absolute(columns[i]);
     }
@@ -89,26 +88,60 @@ static float reach_of(const pack_args *p, const float *g) {
     return reach;
 }
 
+// The bias of run `run` in u8 steps: (bias - sum w * zero * scale) * steps + zero.
+static float bias_at(const args *a, const pack_args *p, int channel, uint32_t run,
+                     float correction) {
+    float bias = 0;
+    if (p->bias && channel >= 0)
+        bias = ((const float *)(a->memory + p->bias))[(uint32_t)channel * p->runs + run];
+    return (bias + correction) * p->steps + p->zero;
+}
+
+// What plain results have: the bias with what rounds the shifts that follow, and the fraction.
+static void pack_fixed(const args *a, const pack_args *p, int place, int channel,
+                       float correction, double units) {
+    int32_t *out = (int32_t *)(a->memory + p->bias_packed) + place;
+    double half = p->parts > 1 ? 0.5 : 0.0;
+    for (uint32_t run = 0; run < p->runs; run++, out += p->bias_stride)
+        *out = (int32_t)((bias_at(a, p, channel, run, correction) + half) * units) +
+               (1 << (FINE_BITS - 1));
+    double fraction = 32768.0 * (1 << FINE_BITS) * p->parts / units;
+    ((int16_t *)(a->memory + p->scales))[place] =
+        (int16_t)(fraction > 32767.0 ? 32767 : (int)(fraction + 0.5));
+}
+
 // One output channel. scratch: f32 [lanes_in][9], then [lanes_in][36] for Winograd.
 static void pack_channel(const args *a, const pack_args *p, int block, int lane) {
-    int n = (int)p->lanes_in, channel = output_of(a, p, block, lane);
+    int n = (int)p->lanes_in, channel = output_of(a, p, block, lane), place = block * 8 + lane;
     int taps = p->winograd ? TAPS : 1;
-    float *u = (float *)a->scratch;
-    pack_bias(a, p, block, lane, channel, read_weights(a, p, channel, p->winograd ? 9 : 1, u));
+    float *u = (float *)a->scratch, largest = 0, most = 0;
+    float correction = read_weights(a, p, channel, p->winograd ? 9 : 1, u);
     for (int k = 0; p->winograd && k < n; k++)
         transform_kernel(u + k * 9, (float *)a->scratch + n * 9 + k * TAPS);
-    float most = 0, reach = reach_of(p, u);
+    for (uint32_t run = 0; p->parts && run < p->runs; run++)
+        largest = larger(largest, absolute(bias_at(a, p, channel, run, correction)));
+    float reach = reach_of(p, u);
+    if (p->parts) reach += (largest + 1.0f) / (p->steps * (float)p->limit);
     if (p->winograd) u += n * 9;
     for (int k = 0; k < n * taps; k++) most = larger(most, absolute(u[k]));
-    float room = 2147483647.0f / (float)p->limit - (p->winograd ? 763.0f : 0.51f) * (float)n;
+    float rounding = !p->winograd ? 0.51f : p->parts ? 6300.0f : 763.0f;
+    float room = 2147483647.0f / (float)p->limit - rounding * (float)n;
     require(room > 0 && most < 1e30f);
     float factor = 0.999f / larger(larger(reach / room, most / 32767.0f), 1e-25f);
+    if (p->parts && factor > MOST_UNITS * p->steps) factor = MOST_UNITS * p->steps;
     int16_t *out = (int16_t *)(a->memory + p->weights) + (int64_t)block * taps * n * 8;
     for (int tap = 0; tap < taps; tap++, u++, out += n * 8)
         for (int k = 0; k < n; k++)
             out[lane * (int)p->lane_step + k / 2 * (int)p->pair_step + k % 2] =
                 quantized(u[k * taps], factor);
-    ((float *)(a->memory + p->scales))[block * 8 + lane] = p->steps / factor;  // folded in
+    if (p->parts) {
+        pack_fixed(a, p, place, channel, correction, (double)factor / p->steps);
+        return;
+    }
+    ((float *)(a->memory + p->scales))[place] = p->steps / factor;  // folded in
+    for (uint32_t run = 0; run < p->runs; run++)
+        ((float *)(a->memory + p->bias_packed))[run * p->bias_stride + (uint32_t)place] =
+            bias_at(a, p, channel, run, correction);
 }
 
 // i16 [blocks_out][taps][lanes_in / 2][8][2], where taps is 36 for Winograd, otherwise 1; or, by

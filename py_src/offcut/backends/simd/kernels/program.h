@@ -50,6 +50,9 @@ typedef struct {
     uint32_t bent;      // 1: the output's planes are bent; see plane.h
     uint32_t knees;     // u32 [blocks_in]: of the input's planes; 0: none is bent
     uint32_t residual_knee;
+    uint32_t pairs;  // Winograd: pairs of channels in the first block, the emptiest one
+    // Plain Winograd: the residual's factor, and what it is added to at the least; see winograd.h.
+    int32_t residual_factor, residual_floor;
 } conv_args;
 
 typedef struct {
@@ -160,6 +163,7 @@ typedef struct {
     uint32_t bias;          // f32 [channels_out][runs], 0 for none
     uint32_t bias_stride;   // floats from one run to the next in bias_packed
     uint32_t limit;         // the largest |input|: 255, or 8159 for fine inputs
+    uint32_t parts;         // plain Winograd: of a step, which results have; else 0
     uint32_t winograd;      // 1: rows are 3x3 kernels, to be transformed
     uint32_t lane_step, pair_step;  // i16 from an output channel, a pair of inputs, to the next
     float steps, zero;      // the output in u8 steps = real value * steps + zero

@@ -136,6 +136,26 @@ INLINE i16x8 fraction_i16(i16x8 a, i16x8 b) {
     return product;
 #endif
 }
+// a + b, values outside the range saturated.
+INLINE i16x8 add_saturated(i16x8 a, i16x8 b) {
+#if defined(__wasm_simd128__)
+    return (i16x8)wasm_i16x8_add_sat((v128_t)a, (v128_t)b);
+#elif defined(__SSE2__)
+    return (i16x8)_mm_adds_epi16((__m128i)a, (__m128i)b);
+#elif defined(__aarch64__)
+    return (i16x8)vqaddq_s16((int16x8_t)a, (int16x8_t)b);
+#else
+    return narrow_i32(low_i32(a) + low_i32(b), high_i32(a) + high_i32(b));
+#endif
+}
+INLINE i16x8 max_i16(i16x8 a, i16x8 b) {
+#if defined(__clang__)
+    return __builtin_elementwise_max(a, b);
+#else
+    i16x8 larger = a > b;
+    return (a & larger) | (b & ~larger);
+#endif
+}
 INLINE i16x8 min_i16(i16x8 a, i16x8 b) {
 #if defined(__clang__)
     return __builtin_elementwise_min(a, b);
