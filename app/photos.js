@@ -19,7 +19,7 @@ import { Failure } from "./failure.js";
 /** @typedef {import("./engine.js").Engine} Engine */
 
 const REDRAW = 200; // milliseconds between drawings of progress, which take time from the photo
-const AT_ONCE = 100; // milliseconds that nobody takes for a wait
+const AT_ONCE = 150; // milliseconds that hardly seem a wait; a photo may be done by then
 
 export class Photos {
   /** @type {Photo[]} */
@@ -30,7 +30,7 @@ export class Photos {
   #job = null;
   /** A drawing that is due; 0: none is. */
   #due = 0;
-  /** One that is not drawn yet: until AT_ONCE the network has all processors. @type {Photo | null} */
+  /** One that is not drawn yet: until AT_ONCE its cutout has the processors. @type {Photo | null} */
   fresh = null;
 
   /** @param {Engine} engine @param {() => void} onChange called after every change */
@@ -114,7 +114,6 @@ export class Photos {
       signal: controller.signal,
       progress: (progress) => {
         photo.progress = progress;
-        if (leavesTime(progress)) this.#draw(photo);
         this.#changeSoon();
       },
     });
@@ -141,9 +140,6 @@ export class Photos {
     this.onChange();
   }
 }
-
-/** The network is through, which takes all processors; the rest takes one. @param {Progress} progress */
-const leavesTime = ({ stage, done, total }) => stage === "inference" && done === total;
 
 /** @param {File} file @returns {Photo} */
 function newPhoto(file) {

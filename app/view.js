@@ -118,7 +118,7 @@ pictures.before.addEventListener("error", () => {
 /** Put a photo on the stage. @param {Photo} photo @param {string} waiting why it waits */
 export function showPhoto(photo, waiting) {
   const arrived = photo.state === "done" && root.dataset.photo !== "done";
-  const swapped = picture("before", photo.before) || picture("after", photo.after);
+  const swapped = [picture("before", photo.before), picture("after", photo.after)].includes(true);
   root.dataset.photo = photo.state;
   if (arrived || swapped) comparison.reset(photo.state === "done");
   const { text, fraction } = photo.progress ? describePhoto(photo.progress) : { text: "", fraction: 0 };

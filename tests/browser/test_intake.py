@@ -105,6 +105,20 @@ def test_several_photos_come_one_after_another_past_a_broken_one(app: App, sampl
     assert "broken.jpg is not a photo" in app.error
 
 
+def test_photo_chosen_from_the_strip_is_shown_with_its_own_cutout(app: App, samples: Path) -> None:
+    shown = "['.before', '.after'].map(name => document.querySelector(`img${name}`).src)"
+    app.choose(samples / "cat.jpg", samples / "coffee.jpg")
+    app.wait("done")
+    cat = app.page.evaluate(shown)
+
+    app.page.locator(".strip .thumb").nth(1).click()
+    coffee = app.page.evaluate(shown)
+    app.page.locator(".strip .thumb").nth(0).click()
+
+    assert len({*cat, *coffee}) == 4
+    assert app.page.evaluate(shown) == cat
+
+
 def test_cancel_ends_the_work_and_the_next_photo_works(
     app: App, samples: Path, large_photo: Path
 ) -> None:
