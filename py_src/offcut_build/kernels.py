@@ -24,7 +24,7 @@ FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=undefined"]
 FLAGS += ["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"]  # kernels say where to
 SMALLEST = ["-Xclang", "-Oz"]
 LOOPS = {"conv_float_pixel", "conv_float_winograd", "conv_winograd", "epilogue", "gemm", "program"}
-LOOPS |= {"blocks", "guided", "image", "png", "spread", "unmix"}
+LOOPS |= {"blocks", "deflate", "guided", "image", "png", "spread", "unmix"}
 LINK = ["--no-entry", "-s", "--import-memory", "-z", "stack-size=65536"]
 LINK += ["--export=__heap_base", "--export=__stack_pointer"]
 LINK += ["--compress-relocations"]  # numbers as short as they are; `zig cc` does not know the word

@@ -37,7 +37,7 @@ from offcut.backends.simd.program import Library, SimdProgram
 from offcut.container import Model
 from offcut.imaging.foreground import spread
 from offcut.imaging.guided import coefficients
-from offcut.imaging.png import filter_rows
+from offcut.imaging.png import deflated, filter_rows
 from offcut.imaging.preview import shrink_blocks
 from offcut.imaging.refine import enlarged
 from offcut.imaging.resample import bilinear_kernel, bilinear_taps, block_sums, filtered
@@ -204,6 +204,11 @@ def run_cases() -> None:
             run(model, inputs, threads=THREADS[number % len(THREADS)], quantize=quantize)
 
 
+def joined(deflate: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    """Return `deflate`, of which the parts are put together."""
+    return lambda pixels: np.frombuffer(b"".join(part for _, part in deflate(pixels)), np.uint8)
+
+
 def run_pictures() -> None:
     """Do every job of the workbench on pictures of random sizes, and compare with numpy's."""
     workbench.SMALL, workbench.GAP = 0, GAP
@@ -228,6 +233,7 @@ def run_pictures() -> None:
             (bench.unmix, unmix.definition, (pixels, matte, cells, *taps)),
             (bench.spread, spread.definition, (colours,)),
             (bench.filter_png, filter_rows.definition, (raw, raw[0], 4)),
+            (joined(bench.deflate_png), joined(deflated.definition), (pixels,)),
             (bench.sum_blocks, block_sums.definition, (pixels, block, block + 1)),
             (bench.shrink_blocks, shrink_blocks.definition, (pixels, block)),
         ]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage import data
 
 from offcut.backends.simd import workbench
 from offcut.backends.simd.workbench import Workbench
@@ -176,6 +177,42 @@ def test_any_rows_are_filtered_for_a_png_to_the_same_bytes(
     above = rng.integers(0, 256, width * channels).astype(np.uint8)
     got = Workbench(lambda size: machines.native(size, 1)).filter_png(rows, above, channels)
     assert np.array_equal(got, png.filter_rows.definition(rows, above, channels))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 120),
+    st.integers(1, 300),
+    st.sampled_from([1, 3, 4]),
+    st.sampled_from([1, 2, 3, 9, 100, 256]),
+    st.integers(1, 40),
+    st.integers(0, 10**6),
+)
+def test_any_picture_is_deflated_to_zlibs_bytes(
+    high: int, width: int, channels: int, levels: int, repeats: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rare = rng.integers(0, levels, (high, width, channels)) * (rng.random((high, width, 1)) < 0.3)
+    pixels = np.repeat(rare, repeats, axis=1)[:, :width].astype(np.uint8)
+    bench = Workbench(lambda size: machines.native(size, 1))
+    old, png.BAND_BYTES = png.BAND_BYTES, int(rng.integers(1, 40_000))
+    try:
+        got = [*bench.deflate_png(pixels)]
+    finally:
+        png.BAND_BYTES = old
+    wanted = b"".join(part for _, part in png.deflated.definition(pixels))
+    assert b"".join(part for _, part in got) == wanted
+    assert got[-1][0] == high
+
+
+def test_a_photo_and_noise_are_deflated_to_zlibs_bytes(bench: Workbench) -> None:
+    photo = np.dstack([data.astronaut(), np.full((512, 512), 255, np.uint8)])
+    photo[:200, :300] = 0
+    noise = np.random.default_rng(1).integers(0, 256, (300, 200, 4)).astype(np.uint8)
+    noise = np.concatenate([np.zeros_like(noise), noise])  # which zlib stores
+    for pixels in (photo, noise):
+        wanted = b"".join(part for _, part in png.deflated.definition(pixels))
+        assert b"".join(part for _, part in bench.deflate_png(pixels)) == wanted
 
 
 def test_many_planes_are_done_in_several_jobs(

@@ -95,13 +95,14 @@ async def encode(pixels: np.ndarray, colours: bytes, report: Report) -> dict[str
     colours: the chunks in which PNG and preview say what their numbers mean.
 
     Not by the browser's CompressionStream: its level cannot be chosen and it takes four times as
-    long as Python's zlib; here one can also stop between parts.
+    long as zlib at level 1; here one can also stop between parts.
     """
     height, width = pixels.shape[:2]
     parts = []
     for done, part in png.deflated(pixels):
         parts.append(part)
-        await report("encode", done, height)
+        if done < height:
+            await report("encode", done, height)
     picture = canvas.to_blob(png.wrap(b"".join(parts), pixels.shape, colours=colours), "image/png")
     large = height * width > PREVIEW_PIXELS
     return {

@@ -56,6 +56,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
     "lines": """in:I out:I pixels:I rows:I row_parts:I columns:I column_parts:I high:I wide:I
         width:I""",
     "png": "in:I out:I bytes:I channels:I",
+    "deflate": "in:I out:I states:I bytes:I last:I",
     "blocks": "in:I out:I width:I block:I",
     "block_sums": "in:I out:I rows:I width:I high:I wide:I",
     "spread": "in:I out:I high:I wide:I",
@@ -110,6 +111,7 @@ PICTURES: dict[str, str] = {  # the same for what workbench.py does
     "spread_colours": "spread",
     "shrink_blocks": "blocks",
     "sum_blocks": "block_sums",
+    "deflate_rle": "deflate",
 }
 FIRST_PICTURE = 64
 NUMBERS = {kernel: number for number, kernel in enumerate(KERNELS)}

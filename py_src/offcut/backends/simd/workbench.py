@@ -9,7 +9,8 @@ rans.py and imaging/ define the results; here they come some times sooner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -25,6 +26,10 @@ __all__ = ["Workbench"]
 ALIGNMENT = 64
 GAP = 0  # bytes at least after each array
 DECODING = 256 * 2 + (1 << rans.BITS)  # bytes of kernels/rans.c's `decoding`
+DEFLATE_STATE = 32 + 2 * 32768  # bytes of kernels/deflate.c's `state`
+DEFLATING = 24_000  # bytes of its scratch
+REFUSED = (1 << 32) - 1  # of what it writes: zlib has to
+ZLIB_HEADER = b"\x78\x01"
 LANES = 8  # the narrowest rows that kernels/image.c takes
 LINE = 16  # rows that are one piece of its work
 SMALL = 20_000  # products: below, a job takes longer to lay out than to do
@@ -62,6 +67,7 @@ class Workbench:
         refine.enlarged.use(self.enlarged)
         unmix.unmix.use(self.unmix)
         png.filter_rows.use(self.filter_png)
+        png.deflated.use(self.deflate_png)
         foreground.spread.use(self.spread)
         preview.shrink_blocks.use(self.shrink_blocks)
 
@@ -181,6 +187,44 @@ class Workbench:
         op = Op("filter_png", len(rows), numbers, {"in": "in", "out": "out"})
         self._do([op], {"in": np.concatenate([above[None], rows])}, {"out": out}, scratch=0)
         return out
+
+    def deflate_png(self, pixels: np.ndarray) -> Iterator[tuple[int, bytes]]:
+        """Do what png.deflated does; in other parts, together the same."""
+        height, done, given, checksum = pixels.shape[0], 0, 0, 1
+        state, rest = np.zeros(DEFLATE_STATE, np.uint8), np.empty(0, np.uint8)
+        for band in png.filtered(pixels):
+            done += band.shape[0]
+            checksum = zlib.adler32(band.data, checksum)
+            data = np.concatenate([rest, band.reshape(-1)])
+            part, used = self._deflate(data, state, last=done == height)
+            if part is None:
+                break
+            rest = data[max(used - 1, 0) :]  # with the byte before what is left
+            part = (b"" if given else ZLIB_HEADER) + part
+            given += len(part)
+            yield done, part
+        else:
+            yield done, checksum.to_bytes(4, "big")
+            return
+        for done, part in png.deflated.definition(pixels):
+            yield done, part[given:]
+            given = max(0, given - len(part))
+
+    def _deflate(
+        self, data: np.ndarray, state: np.ndarray, *, last: bool
+    ) -> tuple[bytes | None, int]:
+        """Return the deflate stream of the bytes `data`, None where zlib has to, and how many of
+        them are done. state: what kernels/deflate.c keeps from call to call, u8."""
+        out = np.empty(data.size * 9 // 8 + DEFLATE_STATE * 9 // 8, np.uint8)  # 9 bits a symbol
+        op = Op(
+            "deflate_rle",
+            1,
+            {"bytes": data.size, "last": last},
+            {"in": "in", "states": "states", "out": "out"},
+        )
+        self._do([op], {"in": data, "states": state}, {"out": out}, scratch=DEFLATING)
+        used, written = (int(n) for n in state[12:20].view("<u4"))
+        return (out[:written].tobytes() if written != REFUSED else None), used
 
     def spread(self, small: np.ndarray) -> np.ndarray:
         """Return what foreground.spread does."""

@@ -42,7 +42,7 @@ static kernel *const NETWORKS[] = {0};
 #ifndef WITHOUT_PICTURES
 static kernel *const PICTURES[] = {
     decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png,
-    spread_colours, shrink_blocks, sum_blocks,
+    spread_colours, shrink_blocks, sum_blocks, deflate_rle,
 };
 #else
 static kernel *const PICTURES[] = {0};

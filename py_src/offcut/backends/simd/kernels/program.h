@@ -216,6 +216,14 @@ typedef struct {
     uint32_t channels;
 } png_args;
 
+// Their deflate stream, piece by piece. See deflate.c.
+typedef struct {
+    uint32_t in, out;  // u8
+    uint32_t states;   // deflate.c's `state`
+    uint32_t bytes;    // of `in`
+    uint32_t last;     // 1: nothing comes after these
+} deflate_args;
+
 // Decoding of entropy-coded symbols, run once at load. See rans.c.
 typedef struct {
     uint32_t pieces;    // u32 [pieces_in][2]: how many symbols, and which table codes them
@@ -246,6 +254,7 @@ typedef struct {
         guide_args guide;
         lines_args lines;
         png_args png;
+        deflate_args deflate;
         spread_args spread;
         blocks_args blocks;
         block_sums_args block_sums;
@@ -282,6 +291,7 @@ kernel max_pool, average_pool, resize_u8, dequantize, quantize;
 kernel quantize_finely;
 kernel pack_weights;
 kernel decode_rans, filter_rows, multiply_pairs, fit_lines, apply_lines, unmix, filter_png, spread_colours, shrink_blocks, sum_blocks;
+kernel deflate_rle;
 kernel conv_float, conv_float_winograd, conv_float_windows, conv_float_pixel;
 kernel pack_float, pack_float_winograd;
 kernel max_pool_float, average_pool_float, resize_float, spread_float, elementwise_float;
