@@ -62,9 +62,15 @@ class App:
             raise
 
     def wait(self, *states: str, seconds: float = PHOTO_SECONDS) -> str:
-        """Wait until data-state is one of `states`, and return it."""
-        self.wait_until(lambda: self.state in states, f"data-state is {states}", seconds)
-        return self.state
+        """Wait until data-state is one of `states`, and return it; it may be another one by then."""
+        seen: list[str] = []
+
+        def holds() -> bool:
+            seen.append(self.state)
+            return seen[-1] in states
+
+        self.wait_until(holds, f"data-state is {states}", seconds)
+        return seen[-1]
 
     def wait_until(self, holds: Callable[[], bool], what: str, seconds: float) -> None:
         """Wait until `holds()`."""
