@@ -62,7 +62,7 @@ class App:
             raise
 
     def wait(self, *states: str, seconds: float = PHOTO_SECONDS) -> str:
-        """Wait until data-state is one of `states`, and return it; it may be another one by then."""
+        """Wait until data-state is one of `states`, and return it; it may have changed by then."""
         seen: list[str] = []
 
         def holds() -> bool:

@@ -154,13 +154,13 @@ def test_M2_photo_that_costs_a_second_worker_can_be_tried_again_by_hand(
 
 
 def test_M3_worker_that_falls_silent_is_given_up_by_the_watchdog(
-    context: BrowserContext, site: str, samples: Path
+    context: BrowserContext, site: str, large_photo: Path
 ) -> None:
     app = App(context.new_page())
     app.page.clock.install()
     app.page.goto(site)
     app.wait("ready", seconds=BOOT_SECONDS)
-    app.choose(samples / "coffee.jpg")
+    app.choose(large_photo)
     app.wait("working", seconds=5)
     python_worker(app).evaluate(HANG)
 
@@ -276,9 +276,11 @@ def megabytes_of_renderers(app: App) -> float:
     return total
 
 
-def test_M11_cancel_replaces_a_worker_that_does_not_listen(app: App, samples: Path) -> None:
+def test_M11_cancel_replaces_a_worker_that_does_not_listen(
+    app: App, samples: Path, large_photo: Path
+) -> None:
     app.start_over()
-    app.choose(samples / "coffee.jpg", samples / "cat.jpg")
+    app.choose(large_photo, samples / "cat.jpg")
     app.wait("working")
     python_worker(app).evaluate(HANG)
 
