@@ -231,7 +231,7 @@ def _fixed(
     reach = reach + (np.abs(bias).max(axis=0) + F(1)) / (steps * F(pack["limit"]))
     f = np.minimum(factor(taps, pack["limit"], reach, 6300), F(2**19) * steps)
     units = f.astype(np.float64) / np.float64(steps)  # in a u8 step
-    half = 0.5 if parts > 1 else 0.0
+    half = 0.5 - 0.5 / parts
     added = np.trunc((bias.astype(np.float64) + half) * units).astype(np.int64) + 2**12  # (runs, o)
     y = _in_place(_first_step(taps, f, x, zero), x.shape[1:])
     y = y + added.T[:, runs_of(args)[: y.shape[1], : y.shape[2]]]
@@ -241,7 +241,7 @@ def _fixed(
     y = fraction(saturated(y >> 13), fractions[:, None, None])
     if residual is not None:
         other = fraction(residual.astype(np.int64) << 6, args["residual_factor"])
-        y = saturated(np.maximum(y, args["residual_floor"]) + other) >> 2
+        y = saturated(np.maximum(y, args["residual_floor"]) + other) >> 3
     return bend(y) if args["bent"] else np.clip(y, 0, 255).astype(np.uint8)
 
 

@@ -156,6 +156,27 @@ def test_too_many_channels_for_fixed_point_are_finished_in_floats(native: Machin
     assert np.array_equal(got, expected(model, {"x": x}))
 
 
+@pytest.mark.parametrize("lanes", [8, 16, 64])
+def test_numbers_that_are_said_to_fit_do_so_however_large_the_weights(
+    native: Machine, lanes: int
+) -> None:
+    rng = np.random.default_rng(lanes)
+    x = rng.standard_normal((1, lanes, 9, 7)).astype(np.float32)
+    size = np.exp(rng.normal(0, 3, (16, 1, 1, 1)))  # from one output to the next
+    weights = {"w": (rng.standard_normal((16, lanes, 3, 3)) * size).astype(np.float32)}
+    nodes = [
+        Node("MaxPool", ("x",), ("other",), {"kernel_shape": (1, 1)}),
+        Node("Conv", ("x", "w"), ("y",), {"pads": (1, 1, 1, 1), "activation": "Relu"}),
+    ]
+    if lanes == 16:
+        nodes.append(Node("Add", ("other", "y"), ("sum",), {"activation": "Relu"}))
+    model = network(nodes, {"x": x}, weights, [nodes[-1].name])
+
+    (got,) = run(native, model, {"x": x}).values()
+
+    assert np.array_equal(got, expected(model, {"x": x}))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_image_is_convolved_in_13_bits(native: Machine, seed: int) -> None:
     rng = np.random.default_rng(seed)

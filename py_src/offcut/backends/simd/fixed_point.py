@@ -15,7 +15,7 @@ from offcut.backends.simd.values import Quantization
 
 __all__ = ["NO_FLOOR", "PARTS", "fits", "residual_factor", "residual_floor"]
 
-FINE_BITS, PARTS, OTHER_BITS = 13, 4, 6  # as in kernels/winograd.h; 2^PART_BITS parts of a step
+FINE_BITS, PARTS, OTHER_BITS = 13, 8, 6  # as in kernels/winograd.h; 2^PART_BITS parts of a step
 ROUNDING = 6300  # as in kernels/pack.c
 NO_FLOOR = -(1 << 15)  # of sums without a Relu
 
@@ -40,8 +40,10 @@ def fits(
     if room <= 0:
         return False
     sizes = np.abs(weights) * np.array([q.scale for q in inputs])[:, None, None]
-    sums = sizes.sum(axis=(1, 2, 3))
-    most = sizes.max(axis=(1, 2, 3), initial=0.0) / 4  # of G g G^T
+    each = sizes.sum(axis=(2, 3))  # of a kernel's nine weights, (o, c)
+    sums = each.sum(axis=1)
+    # Of G g G^T: a corner of g counts a 16th, and sums of several weights no more than a 24th.
+    most = np.maximum(sizes.max(axis=(1, 2, 3)) / 16, each.max(axis=1) / 24)
     added = np.abs(bias).max(axis=1) + (abs(middle) + 2) * steps.scale
     added = added + sums * max(q.zero for q in inputs)
     units = steps.scale / np.maximum((sums + added / limit) / room, most / 32767.0)
@@ -55,5 +57,5 @@ def residual_factor(ratio: float) -> int:
 
 
 def residual_floor(steps: float) -> int:
-    """Return what stands for `steps`, in parts of a step with the half that rounds."""
-    return max(min(round(steps * PARTS) + PARTS // 2, (1 << 15) - 1), NO_FLOOR)
+    """Return what stands for `steps`, in parts of a step with what rounds them; see pack.c."""
+    return max(min(round(steps * PARTS + PARTS / 2 - 0.5), (1 << 15) - 1), NO_FLOOR)

@@ -101,7 +101,7 @@ static float bias_at(const args *a, const pack_args *p, int channel, uint32_t ru
 static void pack_fixed(const args *a, const pack_args *p, int place, int channel,
                        float correction, double units) {
     int32_t *out = (int32_t *)(a->memory + p->bias_packed) + place;
-    double half = p->parts > 1 ? 0.5 : 0.0;
+    double half = 0.5 - 0.5 / p->parts;  // parts are rounded, and then rounded down to steps
     for (uint32_t run = 0; run < p->runs; run++, out += p->bias_stride)
         *out = (int32_t)((bias_at(a, p, channel, run, correction) + half) * units) +
                (1 << (FINE_BITS - 1));
