@@ -229,7 +229,7 @@ def _fixed(
     sizes = np.abs(u).swapaxes(0, 1).reshape(u.shape[1], -1)  # (o, lanes * 9)
     reach = np.add.accumulate(sizes, axis=1, dtype=F)[:, -1]
     reach = reach + (np.abs(bias).max(axis=0) + F(1)) / (steps * F(pack["limit"]))
-    f = np.minimum(factor(taps, pack["limit"], reach, 6300), F(2**19) * steps)
+    f = np.minimum(factor(taps, pack["limit"], reach, 6300), F(pack["most_units"]) * steps)
     units = f.astype(np.float64) / np.float64(steps)  # in a u8 step
     half = 0.5 - 0.5 / parts
     added = np.trunc((bias.astype(np.float64) + half) * units).astype(np.int64) + 2**12  # (runs, o)

@@ -177,6 +177,23 @@ def test_numbers_that_are_said_to_fit_do_so_however_large_the_weights(
     assert np.array_equal(got, expected(model, {"x": x}))
 
 
+def test_large_values_that_cancel_in_a_sum_are_not_cut_off_before(native: Machine) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 16, 12, 12)).astype(np.float32)
+    w = np.zeros((16, 16, 3, 3), np.float32)
+    w[range(16), range(16), 1, 1] = -0.8
+    nodes = [
+        Node("MaxPool", ("x",), ("other",), {"kernel_shape": (1, 1)}),
+        Node("Conv", ("x", "w"), ("y",), {"pads": (1, 1, 1, 1)}),
+        Node("Add", ("other", "y"), ("sum",), {"activation": "Relu"}),
+    ]
+    model = network(nodes, {"x": x}, {"w": w}, ["sum"])
+    (got,) = run(native, model, {"x": x}).values()
+    assert np.array_equal(got, expected(model, {"x": x}))
+    step = quantization(*model.ranges["x"]).scale  # of both values that are added
+    assert np.abs(got - np.maximum(0.2 * x, 0)).max() < 1.5 * step
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_image_is_convolved_in_13_bits(native: Machine, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -8,19 +8,29 @@ a step so that no sum overflows; here it is proved, from the same bounds, that t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from offcut.backends.simd.values import Quantization
 
-__all__ = ["NO_FLOOR", "PARTS", "fits", "residual_factor", "residual_floor"]
+__all__ = ["NO_FLOOR", "FixedPoint", "fixed_point", "residual_factor", "residual_floor"]
 
 FINE_BITS, PARTS, OTHER_BITS = 13, 8, 6  # as in kernels/winograd.h; 2^PART_BITS parts of a step
 ROUNDING = 6300  # as in kernels/pack.c
 NO_FLOOR = -(1 << 15)  # of sums without a Relu
+LEAST_STEPS = 512.0  # that 16 bits hold of any result: more than a u8 stands for
 
 
-def fits(
+@dataclass(frozen=True, slots=True)
+class FixedPoint:
+    """parts: of a u8 step, that results have; most_units: of a step, that sums may have."""
+
+    parts: int
+    most_units: float
+
+
+def fixed_point(
     weights: np.ndarray,
     bias: np.ndarray,
     steps: Quantization,
@@ -28,26 +38,32 @@ def fits(
     *,
     middle: float,
     lanes: int,
-    parts: int,
-) -> bool:
-    """Return whether every channel has `parts` units in a step of what is left of its sums.
+    added: float | None = None,
+) -> FixedPoint | None:
+    """Return the numbers with which no channel overflows or is coarse, None if there are none.
 
     weights: (o, c, 3, 3), bias: (o, runs), inputs: of each channel. middle: the u8 that stands for
-    0.0. lanes: of inputs, with padding. parts: of a step, that a result is to have.
+    0.0. lanes: of inputs, with padding. added: steps that a residual adds at most to results of any
+    sign, 0 to those after a Relu, None if there is no residual.
     """
     limit = max(q.most for q in inputs)
     room = 2.0**31 / limit - ROUNDING * lanes
     if room <= 0:
-        return False
+        return None
     sizes = np.abs(weights) * np.array([q.scale for q in inputs])[:, None, None]
     each = sizes.sum(axis=(2, 3))  # of a kernel's nine weights, (o, c)
     sums = each.sum(axis=1)
     # Of G g G^T: a corner of g counts a 16th, and sums of several weights no more than a 24th.
     most = np.maximum(sizes.max(axis=(1, 2, 3)) / 16, each.max(axis=1) / 24)
-    added = np.abs(bias).max(axis=1) + (abs(middle) + 2) * steps.scale
-    added = added + sums * max(q.zero for q in inputs)
-    units = steps.scale / np.maximum((sums + added / limit) / room, most / 32767.0)
-    return bool(units.min(initial=np.inf) * 0.99 > parts << FINE_BITS)
+    constant = np.abs(bias).max(axis=1) + (abs(middle) + 2) * steps.scale
+    constant = constant + sums * max(q.zero for q in inputs)
+    units = steps.scale / np.maximum((sums + constant / limit) / room, most / 32767.0)
+    # What is below the least that a residual can bring back to a u8 may be cut off.
+    held = max(LEAST_STEPS, 1.05 * (added or 0.0) + 16)
+    most_units = 2.0 ** (15 + FINE_BITS) / held
+    parts = 1 if added is None else PARTS
+    enough = min(float(units.min(initial=np.inf)), most_units) * 0.99 > parts << FINE_BITS
+    return FixedPoint(parts, most_units) if enough else None
 
 
 def residual_factor(ratio: float) -> int:

@@ -18,8 +18,8 @@ from offcut.backends.simd.conv_shape import (
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.fixed_point import (
     NO_FLOOR,
-    PARTS,
-    fits,
+    FixedPoint,
+    fixed_point,
     residual_factor,
     residual_floor,
 )
@@ -130,8 +130,11 @@ def _emit_u8(
         steps = steps.bend() if target.name in lw.bendable else steps
         out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = _is_plain(lw, node, target, source, steps, bias)
+    fixed = None
     if plain and shape.same_3x3:
-        plain = _is_fixed(lw, node, target, source.quantizations, steps, bias, source.lanes)
+        inputs = source.quantizations
+        fixed = _fixed_point(lw, node, target, inputs, steps, bias, source.lanes)
+        plain = fixed is not None
     args = geometry(shape) | run_args
     values: tuple[Value, ...] = (source, out)
     args |= {"in": Table(source.blocks), "floats": int(out.floats)}
@@ -148,7 +151,7 @@ def _emit_u8(
         scratch = 0
     elif shape.same_3x3:
         kernel = "conv_winograd"
-        args |= pack_winograd(pack, shape, source, _parts(target) if plain else 0)
+        args |= pack_winograd(pack, shape, source, fixed)
         units, scratch, args["parts"] = _winograd_work(shape, len(source.blocks))
     else:
         kernel, units = "conv_direct", shape.grid.height
@@ -182,7 +185,7 @@ def _is_plain(
     return bool(sums + np.abs(bias).max(initial=0.0) < PLAIN_LIMIT * steps.scale)
 
 
-def _is_fixed(
+def _fixed_point(
     lw: Lowering,
     node: Node,
     target: Target,
@@ -190,21 +193,18 @@ def _is_fixed(
     steps: Quantization | None,
     bias: np.ndarray,
     lanes: Sequence[int],
-) -> bool:
-    """Return whether conv_winograd can do a plain result: in fixed point."""
+) -> FixedPoint | None:
+    """Return how conv_winograd does a plain result, in fixed point, or None if it cannot."""
     assert steps is not None
+    added = None
     if target.other:
         q = lw.u8[target.other].shared
         assert q is not None
         if not residual_factor(q.scale / steps.scale):
-            return False
+            return None
+        added = 0.0 if target.activation == "Relu" else q.most * q.scale / steps.scale
     weights, middle = lw.model.weights[node.inputs[1]].decode(), _middle(lw, target, steps)
-    return fits(weights, bias, steps, inputs, middle=middle, lanes=len(lanes), parts=_parts(target))
-
-
-def _parts(target: Target) -> int:
-    """Return what parts of a step a plain result of conv_winograd has before it is rounded."""
-    return PARTS if target.other else 1
+    return fixed_point(weights, bias, steps, inputs, middle=middle, lanes=len(lanes), added=added)
 
 
 def _folded(
@@ -267,16 +267,18 @@ def _emit_stem(
     out = lw.draft.u8_value(shape.o, shape.grid, steps)
     plain = target.activation in ("", "Relu", "Relu6")
     weights = lw.model.weights[node.inputs[1]]
+    fixed = None
     if plain and shape.same_3x3:
         both = [Quantization(65 * in_scale, 128)] * shape.per_group  # coarse and fine
-        plain = _is_fixed(lw, node, target, both, steps, bias, range(BLOCK))
+        fixed = _fixed_point(lw, node, target, both, steps, bias, range(BLOCK))
+        plain = fixed is not None
     pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
     fine = _quantized_finely(lw, source, in_scale, whole=not shape.same_3x3)
     args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
     args |= {"in": Table(fine.blocks), "fine": 1}
     if shape.same_3x3:
         kernel = "conv_winograd"
-        args |= pack_fine_winograd(pack, shape, in_scale, int(plain))
+        args |= pack_fine_winograd(pack, shape, in_scale, fixed)
         units, scratch, args["parts"] = _winograd_work(shape, 1)
     else:
         kernel, units = "conv_direct", shape.grid.height

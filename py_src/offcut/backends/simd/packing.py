@@ -9,6 +9,7 @@ import numpy as np
 
 from offcut.backends.simd.conv_shape import Shape, blocks_for
 from offcut.backends.simd.draft import Argument, Draft, Pack, Table
+from offcut.backends.simd.fixed_point import FixedPoint
 from offcut.backends.simd.values import BLOCK, Value
 
 __all__ = [
@@ -47,11 +48,11 @@ class Packing:
         limit: int = 255,
         steps: tuple[int, int] = (2, 16),
         winograd: bool = False,
-        parts: int = 0,
+        fixed: FixedPoint | None = None,
     ) -> dict[str, Argument]:
         """Add one op for all outputs; return the arguments that tell where its results are.
 
-        steps: i16 from an output to the next, and from a pair of inputs. parts: see pack.c.
+        steps: i16 from an output to the next, and from a pair of inputs. fixed: see fixed_point.py.
         """
         draft, runs = self.draft, self.bias.shape[1]
         taps = TAPS if winograd else 1
@@ -73,7 +74,8 @@ class Packing:
             "bias": np.ascontiguousarray(self.bias, "<f4").tobytes(),
             "bias_stride": blocks * BLOCK,
             "limit": limit,
-            "parts": parts,
+            "parts": fixed.parts if fixed else 0,
+            "most_units": fixed.most_units if fixed else 0.0,
             "winograd": int(winograd),
             "lane_step": steps[0],
             "pair_step": steps[1],
@@ -100,27 +102,29 @@ def _limit(source: Value) -> int:
     return max(plane.quantization.most for plane in source.planes)
 
 
-def pack_winograd(pack: Packing, shape: Shape, source: Value, parts: int) -> dict[str, Argument]:
+def pack_winograd(
+    pack: Packing, shape: Shape, source: Value, fixed: FixedPoint | None
+) -> dict[str, Argument]:
     """Pack for conv_winograd, which reads the block with the fewest channels first."""
     lanes = np.array(source.lanes).reshape(-1, BLOCK)
     emptiest = int((lanes >= 0).sum(axis=1).argmin())
     order = [emptiest, *(i for i in range(len(lanes)) if i != emptiest)]
     factors = _lane_factors(source).reshape(-1, BLOCK, 2)[order].reshape(-1, 2)
-    args = _winograd(pack, shape, lanes[order].reshape(-1), factors, parts, _limit(source))
+    args = _winograd(pack, shape, lanes[order].reshape(-1), factors, fixed, _limit(source))
     if source.bent:
         args["knees"] = np.frombuffer(source.knees, "<u4")[order].tobytes()
     return args | {"in": Table(tuple(source.blocks[i] for i in order))}
 
 
 def pack_fine_winograd(
-    pack: Packing, shape: Shape, in_scale: float, parts: int
+    pack: Packing, shape: Shape, in_scale: float, fixed: FixedPoint | None
 ) -> dict[str, Argument]:
     """Pack for conv_winograd after quantize_finely: a pair for each channel, coarse and fine."""
     lanes = np.full((FINE_CHANNELS, 2), -1)
     lanes[: shape.per_group] = np.arange(shape.per_group)[:, None]
     scales = np.tile((64 * in_scale, in_scale), FINE_CHANNELS)  # (lanes,)
     factors = np.stack([scales, -128 * scales], axis=1)
-    return _winograd(pack, shape, lanes.reshape(-1), factors, parts)
+    return _winograd(pack, shape, lanes.reshape(-1), factors, fixed)
 
 
 def _winograd(
@@ -128,11 +132,11 @@ def _winograd(
     shape: Shape,
     lanes: np.ndarray,
     factors: np.ndarray,
-    parts: int,
+    fixed: FixedPoint | None,
     limit: int = 255,
 ) -> dict[str, Argument]:
     blocks, row = blocks_for(shape.o), shape.per_group * 9
-    args = pack.add(blocks, lanes, factors, row=row, limit=limit, winograd=True, parts=parts)
+    args = pack.add(blocks, lanes, factors, row=row, limit=limit, winograd=True, fixed=fixed)
     first = int((lanes[:BLOCK] >= 0).sum())  # the channels of the first block come before the rest
     return args | {"blocks_in": len(lanes) // BLOCK, "pairs": -(-first // 2)}
 

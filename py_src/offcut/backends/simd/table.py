@@ -49,7 +49,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         activation_last:I""",
     "float_pack": "source:I weights:I outputs:I depth:I width:I",
     "pack": """source:I row:I lanes:I factors:I lanes_in:I outputs:I blocks_out:I runs:I bias:I
-        bias_stride:I limit:I parts:I winograd:I lane_step:I pair_step:I steps:f zero:f
+        bias_stride:I limit:I parts:I most_units:f winograd:I lane_step:I pair_step:I steps:f zero:f
         weights:I scales:I bias_packed:I""",
     "filter": "in:I out:I taps:I weights:I rows_in:I rows_out:I width:I count:I",
     "guide": "in:I out:I size:I epsilon:f",

@@ -22,14 +22,12 @@
 //
 // A thousandth is left for the rounding of these floats.
 //
-// Plain results have f = F * steps for F units in a u8 step, at most 2^19, so that what is left of
-// 2^9 steps after FINE_BITS fits 16 bits; then fractions, 2^15 * 2^FINE_BITS / F * parts, make them
-// parts of a step. The lowering proves that F >= parts * 2^FINE_BITS.
+// Plain results have f = F * steps for F units in a u8 step, at most `most_units`, so that what is
+// left of all steps that count after FINE_BITS fits 16 bits; fractions, 2^15 * 2^FINE_BITS / F *
+// parts, then make parts of a step of it. fixed_point.py proves that F >= parts * 2^FINE_BITS.
 #include "program.h"
 #include "vector.h"
 #include "winograd.h"
-
-#define MOST_UNITS 524288.0f  // in a u8 step
 
 INLINE float absolute(float v) { return v < 0 ? -v : v; }
 
@@ -128,7 +126,7 @@ static void pack_channel(const args *a, const pack_args *p, int block, int lane)
     float room = 2147483647.0f / (float)p->limit - rounding * (float)n;
     require(room > 0 && most < 1e30f);
     float factor = 0.999f / larger(larger(reach / room, most / 32767.0f), 1e-25f);
-    if (p->parts && factor > MOST_UNITS * p->steps) factor = MOST_UNITS * p->steps;
+    if (p->parts && factor > p->most_units * p->steps) factor = p->most_units * p->steps;
     int16_t *out = (int16_t *)(a->memory + p->weights) + (int64_t)block * taps * n * 8;
     for (int tap = 0; tap < taps; tap++, u++, out += n * 8)
         for (int k = 0; k < n; k++)

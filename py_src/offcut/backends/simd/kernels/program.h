@@ -164,6 +164,7 @@ typedef struct {
     uint32_t bias_stride;   // floats from one run to the next in bias_packed
     uint32_t limit;         // the largest |input|: 255, or 8159 for fine inputs
     uint32_t parts;         // plain Winograd: of a step, which results have; else 0
+    float most_units;       // of sums, in a step: see pack.c
     uint32_t winograd;      // 1: rows are 3x3 kernels, to be transformed
     uint32_t lane_step, pair_step;  // i16 from an output channel, a pair of inputs, to the next
     float steps, zero;      // the output in u8 steps = real value * steps + zero
