@@ -6,8 +6,8 @@
 A row is stored as the difference to the row above or to the pixel at the left: the one whose
 absolute values sum to less, a rule of thumb from the PNG specification, judged by every fifth byte.
 zlib looks for runs only. Of cutouts that leaves 17.4 % of the pixels' bytes at 150 MB/s; all five
-filters and zlib's level 6 leave 16.4 % at 30 MB/s. A kernel writes the same bytes
-as zlib (those of zlib-ng, which some Pythons have, differ and are as good).
+filters and zlib's level 6 leave 16.4 % at 30 MB/s. A kernel writes the same bytes as zlib (those of
+zlib-ng, which some Pythons have, differ and are as good).
 """
 
 from __future__ import annotations

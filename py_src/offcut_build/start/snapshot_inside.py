@@ -1,10 +1,10 @@
 """Runs inside Pyodide: imports what a snapshot holds, and packs the snapshot with what it lacks.
 
-/lib/python.pack            all modules of the page, by their path below the library folder
-/work/archive.py            offcut_build.archive
-/work/model.safetensors     the model that pages open first
-/work/snapshot/*            what app/snapshot.js made of the memory
-/work/python.pack         written: these, the libraries, and the modules that have not run
+    /lib/python.pack            all modules of the page, by their path below the library folder
+    /work/archive.py            offcut_build.archive
+    /work/model.safetensors     the model that pages open first
+    /work/snapshot/*            what app/snapshot.js made of the memory
+    /work/python.pack         written: these, the libraries, and the modules that have not run
 """
 
 import gc
