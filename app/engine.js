@@ -174,6 +174,11 @@ export class Engine {
     this.#bridge?.call("forget").catch(() => {});
   }
 
+  /** Whether a photo is worked on at once. */
+  get ready() {
+    return this.#ready;
+  }
+
   /** The bridge, once it is ready: what is asked at once is asked in order. */
   get #now() {
     return this.#ready ? this.#bridge : null;

@@ -117,7 +117,7 @@ export class Photos {
         this.#changeSoon();
       },
     });
-    if (photo === this.selected) this.fresh = photo;
+    if (photo === this.selected && this.engine.ready) this.fresh = photo;
     setTimeout(() => this.#draw(photo), AT_ONCE);
     this.onChange(); // while the worker has begun
     try {

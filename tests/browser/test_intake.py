@@ -131,14 +131,16 @@ def test_cancel_ends_the_work_and_the_next_photo_works(
     assert app.cut_out(samples / "cat.jpg").name == "cat-offcut.png"
 
 
-def test_cancel_of_a_waiting_photo_lets_the_one_at_work_finish(app: App, samples: Path) -> None:
-    app.choose(samples / "cat.jpg", samples / "coffee.jpg")
+def test_cancel_of_a_waiting_photo_lets_the_one_at_work_finish(
+    app: App, samples: Path, large_photo: Path
+) -> None:
+    app.choose(large_photo, samples / "cat.jpg")
     app.page.locator(".strip .thumb").nth(1).click()
 
     app.page.get_by_test_id("cancel").click()
 
     assert app.wait("done", "error") == "done"
-    assert app.download().name == "cat-offcut.png"
+    assert app.download().name == "coffee-offcut.png"
 
 
 def test_comparison_follows_keyboard_and_pointer(app: App, samples: Path) -> None:
