@@ -10,6 +10,7 @@ export class Evidence {
   requests = [];
   /** How many of them came before Offcut was ready; null until it is. @type {number | null} */
   before = null;
+  #readyAt = Infinity; // on the clock of performance.now()
   /** @type {Map<string, Checked>} */
   files = new Map();
   /** Why files are not kept for the next visit, "" when all are; null while unknown. */
@@ -21,7 +22,10 @@ export class Evidence {
     this.onChange = onChange;
     this.requests.push(location.href.split("#")[0]);
     new PerformanceObserver((list) => {
-      this.#asked(list.getEntries().map(({ name }) => name));
+      const entries = list.getEntries();
+      const early = entries.filter(({ startTime }) => startTime < this.#readyAt);
+      this.#asked(early.map(({ name }) => name), true); // a request is known when it has ended
+      this.#asked(entries.filter((entry) => !early.includes(entry)).map(({ name }) => name));
     }).observe({ type: "resource", buffered: true });
   }
 
@@ -40,6 +44,7 @@ export class Evidence {
 
   /** From now on no request is expected. */
   ready() {
+    if (this.before === null) this.#readyAt = performance.now();
     this.before ??= this.requests.length;
     this.onChange();
   }
@@ -95,9 +100,12 @@ export class Evidence {
     this.files.set(path, { sha256, right: sha256 === rows[path].sha256 });
   }
 
-  /** @param {string[]} urls */
-  #asked(urls) {
-    this.requests.push(...urls.filter((url) => !url.startsWith("blob:")));
-    this.onChange();
+  /** @param {string[]} urls @param {boolean} early whether they were asked for before ready */
+  #asked(urls, early = false) {
+    const own = urls.filter((url) => !url.startsWith("blob:"));
+    const at = early ? (this.before ?? this.requests.length) : this.requests.length;
+    this.requests.splice(at, 0, ...own);
+    if (early && this.before !== null) this.before += own.length;
+    if (own.length) this.onChange();
   }
 }
