@@ -2,7 +2,8 @@
 //
 // Two ways:
 //   plain   scales, biases and residual are in u8 steps: rounding and saturating, which is also the
-//           Relu, is all that is left, where the pixels have a single bias
+//           Relu, is all that is left, where the pixels have a single bias; conv_winograd.c does
+//           it in integers instead
 //   finish  does everything: biases that differ at the border, any activation, float output
 #pragma once
 #include "activation.h"

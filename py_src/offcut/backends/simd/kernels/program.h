@@ -39,7 +39,7 @@ typedef struct {
     uint32_t parts;            // Winograd: pieces of work in a row of tiles
     uint32_t fine;             // 1: the input is one of quantize_finely
     uint32_t floats;           // 1: the output is float
-    uint32_t plain;            // 1: scales, bias and residual give u8 steps; see epilogue.h
+    uint32_t plain;            // 1: the sums give u8 steps; see epilogue.h, conv_winograd.c
     uint32_t activation;       // of the sum; none in plain ones
     uint32_t activation_last;  // after the residual
     // Added: u8 * scale, after the offset (part of the bias in plain ones) and not less than

@@ -18,7 +18,7 @@ enum { TAPS = 36 };
 
 // Fixed point of plain results: sums lose FINE_BITS and then have 16 bits; a residual is added in
 // parts of a step, 2^-PART_BITS, and comes in 2^-OTHER_BITS of its own steps, to which unbent ones
-// leave room: 393 << 6 < 2^15. lower_conv.py has the same.
+// leave room: 393 << 6 < 2^15. fixed_point.py has the same.
 enum { FINE_BITS = 13, PART_BITS = 3, OTHER_BITS = 6 };
 
 // B^T on six vectors, results `stride` vectors apart. In the first pass inputs are 0..393; a row's
