@@ -2,14 +2,15 @@
 
     8 bytes     little-endian length n of the header, n <= 1 MiB
     n bytes     JSON object:
-                "__metadata__" -> {"format": "offcut-3", "card", "graph", "weights", "codes"}
+                "__metadata__" -> {"format": "offcut-4", "card", "graph", "weights", "codes"}
                 "<column>" -> {"dtype", "shape", "data_offsets": [begin, end]}
     the rest    the columns' bytes, little-endian; the offsets cover them exactly
 
 A column holds one part of every weight that has it, flat, one weight after another:
 "values.float32" are all float32 values. Parts of 8 bits are not columns but, in the same order,
 entropy-coded (coded.py): the columns "codes.words", "codes.states", "codes.tables" and the same of
-"spreads". "ranges" (n, 2) holds a value's low and high, row by row.
+"spreads". "ranges" (n, 2) holds a value's low and high, row by row; "spans" the spans (spans.py) of
+the channels of all values that have them.
 
 Metadata values are strings (JSON inside JSON), as safetensors demands, so that any viewer opens it:
 
@@ -38,11 +39,12 @@ from offcut.errors import ModelFormatError
 from offcut.graph import Graph, Shape
 from offcut.ops.shapes import check_shapes
 from offcut.quant import QuantizedTensor, part_shapes
+from offcut.spans import MOST_SPAN, spanned_values
 
 __all__ = ["Model", "coded_parts", "read", "write"]
 
 MAX_HEADER = 1 << 20
-FORMAT = "offcut-3"
+FORMAT = "offcut-4"
 DTYPES = {"F32": "float32", "F16": "float16", "U8": "uint8", "U16": "uint16", "U32": "uint32"}
 MALFORMED = (  # what reading JSON of another form raises
     ArithmeticError,
@@ -62,13 +64,15 @@ class Model:
     """A graph, its weights and its card.
 
     ranges: per value (low, high) seen over the calibration photos, for backends that quantize
-    activations; empty when the model was never calibrated.
+    activations; empty when the model was never calibrated. spans: how much of it each channel
+    takes, uint8 (c,), of all spanned_values, or of none.
     """
 
     graph: Graph
     weights: Mapping[str, QuantizedTensor]
     card: ModelCard
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    spans: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise ModelFormatError unless graph, weights and card fit together."""
@@ -158,6 +162,9 @@ def _columns(model: Model, names: Sequence[str]) -> dict[str, np.ndarray]:
         none = (np.nan, np.nan)
         rows = [model.ranges.get(name, none) for name in values]
         columns["ranges"] = np.array(rows, np.float32)
+    if model.spans:
+        spanned = spanned_values(model.graph, model.ranges)
+        columns["spans"] = np.concatenate([model.spans[name] for name in spanned])
     return columns
 
 
@@ -195,12 +202,14 @@ def _read(data: memoryview, where: str) -> Model:
     }
     graph = graph_text.from_document(loaded["graph"])
     graph.check()
-    ranges = columns.pop("ranges", None)
+    rows, spans = columns.pop("ranges", None), columns.pop("spans", None)
+    ranges = {} if rows is None else _ranges(graph, rows)
     model = Model(
         graph=graph,
         weights=_weights(graph, loaded["weights"], loaded["codes"], columns),
         card=cards.from_document(loaded["card"], where),
-        ranges={} if ranges is None else _ranges(graph, ranges),
+        ranges=ranges,
+        spans={} if spans is None else _spans(graph, ranges, spans),
     )
     if columns:
         raise ModelFormatError(f"{where}: column {min(columns)} belongs to no weight")
@@ -295,3 +304,15 @@ def _ranges(graph: Graph, rows: np.ndarray) -> dict[str, tuple[float, float]]:
         for name, (low, high), there in zip(names, rows, known, strict=True)
         if there
     }
+
+
+def _spans(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]], spans: np.ndarray
+) -> dict[str, np.ndarray]:
+    names = spanned_values(graph, ranges)
+    counts = [graph.shapes[name][1] for name in names]
+    if spans.shape != (sum(counts),) or spans.dtype.name != "uint8":
+        raise ModelFormatError(f"spans: {spans.shape}, the graph has {sum(counts)} channels")
+    if spans.max(initial=0) > MOST_SPAN:
+        raise ModelFormatError(f"spans: expected at most {MOST_SPAN}")
+    return dict(zip(names, np.split(spans, np.cumsum(counts)[:-1]), strict=True))

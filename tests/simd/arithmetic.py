@@ -103,9 +103,8 @@ def finish(
     y = y + bias.T[:, runs_of(args)[: y.shape[1], : y.shape[2]]]
     y = activate(y, args.get("activation", 0)) + F(args.get("residual_offset", 0))
     if residual is not None:
-        y = np.maximum(y, F(args["residual_least"])) + residual.astype(F) * F(
-            args["residual_scale"]
-        )
+        scales = np.frombuffer(args["residual_scales"], "<f4")[: len(y), None, None]
+        y = np.maximum(y, F(args["residual_least"])) + residual.astype(F) * scales
     if not args["plain"]:
         y = activate(y, args.get("activation_last", 0))
         y = np.clip(y * F(args["steps"]) + F(args["zero"]), -65536, 65536)
@@ -240,7 +239,8 @@ def _fixed(
     fractions = np.minimum(np.floor(2.0**28 * parts / units + 0.5), 32767).astype(np.int64)
     y = fraction(saturated(y >> 13), fractions[:, None, None])
     if residual is not None:
-        other = fraction(residual.astype(np.int64) << 6, args["residual_factor"])
+        factors = np.frombuffer(args["residual_scales"], "<i2").astype(np.int64)
+        other = fraction(residual.astype(np.int64) << 6, factors[: len(y), None, None])
         y = saturated(np.maximum(y, args["residual_floor"]) + other) >> 3
     return bend(y) if args["bent"] else np.clip(y, 0, 255).astype(np.uint8)
 

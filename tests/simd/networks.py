@@ -16,6 +16,7 @@ from offcut.container import Model
 from offcut.graph import Graph, Node
 from offcut.ops import OPS
 from offcut.quant import float_tensor
+from offcut.spans import spanned_values, spans_for
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -32,22 +33,24 @@ def evaluate(nodes: Sequence[Node], arrays: Arrays) -> dict[str, np.ndarray]:
 def network(
     nodes: Sequence[Node], inputs: Arrays, weights: Arrays, outputs: Sequence[str]
 ) -> Model:
-    """Return a model whose ranges are those that its values take on `inputs`."""
+    """Return a model whose ranges and spans are those that its values take on `inputs`."""
     values = evaluate(nodes, {**inputs, **weights})
+    shapes = {name: value.shape for name, value in values.items()}
+    graph = Graph(tuple(nodes), tuple(inputs), tuple(outputs), shapes)
+    ranges = {
+        name: (float(value.min()), float(value.max()))
+        for name, value in values.items()
+        if name not in weights
+    }
     document = {"name": "test", "input": {"size": (1, 1)}, "output": {"name": outputs[0]}}
     model = Model(
-        graph=Graph(
-            tuple(nodes),
-            tuple(inputs),
-            tuple(outputs),
-            {name: value.shape for name, value in values.items()},
-        ),
+        graph=graph,
         weights={name: float_tensor(value) for name, value in weights.items()},
         card=from_document(document, "test"),
-        ranges={
-            name: (float(value.min()), float(value.max()))
-            for name, value in values.items()
-            if name not in weights
+        ranges=ranges,
+        spans={
+            name: spans_for(values[name].max(axis=(0, 2, 3)), ranges[name][1])
+            for name in spanned_values(graph, ranges)
         },
     )
     model.check()

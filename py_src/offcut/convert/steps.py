@@ -38,6 +38,7 @@ from offcut.convert.rounding import (
 )
 from offcut.convert.shift import shift
 from offcut.errors import ModelFormatError
+from offcut.spans import spanned_values, spans_for
 
 __all__ = ["STEPS", "finish", "recorded", "run_steps", "steps_of"]
 
@@ -111,7 +112,8 @@ def run_steps(
 
 def finish(draft: Draft, card: ModelCard) -> Model:
     """Return the draft as a model: weights as they are stored, ranges from the statistics."""
-    model = Model(draft.graph, stored_weights(draft), card, _ranges(draft))
+    ranges = _ranges(draft)
+    model = Model(draft.graph, stored_weights(draft), card, ranges, _spans(draft, ranges))
     model.check()
     return model
 
@@ -124,6 +126,14 @@ def _ranges(draft: Draft) -> dict[str, tuple[float, float]]:
     return {
         name: (float(np.float32(row.minimum.min())), float(np.float32(row.maximum.max())))
         for name, row in draft.statistics.items()
+    }
+
+
+def _spans(draft: Draft, ranges: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
+    """Return the spans of the channels of each value that has them."""
+    return {
+        name: spans_for(draft.statistics[name].maximum, ranges[name][1])
+        for name in spanned_values(draft.graph, ranges)
     }
 
 

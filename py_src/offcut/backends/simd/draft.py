@@ -6,12 +6,12 @@ places, bytes (a constant), or a Region (packed weights, written at load).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from offcut.backends.simd.values import Grid, Place, Plane, Quantization, Value
+from offcut.backends.simd.values import CELL, Grid, Place, Plane, Quantization, Value
 from offcut.graph import Node
 
 __all__ = [
@@ -132,18 +132,25 @@ class Draft:
         planes = tuple(Plane((buffer, i * grid.channel_bytes), 1) for i in range(channels))
         return Value(True, grid, planes)
 
-    def u8_value(self, channels: int, grid: Grid, quantization: Quantization) -> Value:
-        """Make a buffer for a u8 value of full planes; the last may have fewer channels."""
-        counts = [min(16, channels - first) for first in range(0, channels, 16)]
-        return self.u8_planes([(count, quantization) for count in counts], grid)
+    def u8_value(
+        self,
+        channels: int,
+        grid: Grid,
+        quantization: Quantization,
+        portions: tuple[float, ...] = (),
+    ) -> Value:
+        """Make a buffer for a u8 value of full planes; the last may have fewer channels.
 
-    def u8_planes(self, planes: list[tuple[int, Quantization]], grid: Grid) -> Value:
-        """Make a buffer for planes of the given numbers of channels and quantizations."""
+        portions: see Plane.
+        """
+        whole = Plane((0, 0), channels, quantization, portions)
+        cuts = [(first, min(first + CELL, channels)) for first in range(0, channels, CELL)]
+        return self.u8_planes([whole.cut(*cut) for cut in cuts], grid)
+
+    def u8_planes(self, planes: Sequence[Plane], grid: Grid) -> Value:
+        """Make a buffer for planes like these, at places of their own."""
         self.buffers.append(len(planes) * grid.plane_bytes)
         buffer = len(self.buffers) - 1
         places = [(buffer, i * grid.plane_bytes + grid.origin) for i in range(len(planes))]
-        made = [
-            Plane(place, count, quantization)
-            for place, (count, quantization) in zip(places, planes, strict=True)
-        ]
+        made = [replace(like, place=place) for place, like in zip(places, planes, strict=True)]
         return Value(False, grid, tuple(made))

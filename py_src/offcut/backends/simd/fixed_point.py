@@ -14,7 +14,7 @@ import numpy as np
 
 from offcut.backends.simd.values import Quantization
 
-__all__ = ["NO_FLOOR", "FixedPoint", "fixed_point", "residual_factor", "residual_floor"]
+__all__ = ["NO_FLOOR", "FixedPoint", "fixed_point", "residual_factors", "residual_floor"]
 
 FINE_BITS, PARTS, OTHER_BITS = 13, 8, 6  # as in kernels/winograd.h; 2^PART_BITS parts of a step
 ROUNDING = 6300  # as in kernels/pack.c
@@ -66,10 +66,13 @@ def fixed_point(
     return FixedPoint(parts, most_units) if enough else None
 
 
-def residual_factor(ratio: float) -> int:
-    """Return the i16 factor of a residual whose steps are `ratio` times the result's, or 0."""
-    factor = round(ratio * PARTS * 2 ** (15 - OTHER_BITS))
-    return factor if factor < 1 << 15 else 0
+def residual_factors(ratios: np.ndarray) -> np.ndarray | None:
+    """Return i16 factors of a residual, None where one is too large.
+
+    ratios: for each channel, how many steps of the result one of its steps is.
+    """
+    factors = np.rint(ratios * PARTS * 2 ** (15 - OTHER_BITS))
+    return factors.astype("<i2") if factors.max(initial=0) < 1 << 15 else None
 
 
 def residual_floor(steps: float) -> int:

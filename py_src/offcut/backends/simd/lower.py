@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from offcut.backends.simd.bend import bendable_values
 from offcut.backends.simd.draft import Argument, Download, Draft, Host, Instruction, Table, Upload
+from offcut.backends.simd.storage import bendable_values, values_by_channel
 from offcut.backends.simd.values import Grid, Quantization, Value, quantization
 from offcut.container import Model
 from offcut.graph import Graph, Node
+from offcut.spans import portions_of
 
 __all__ = ["Lower", "Lowering", "lower"]
 
@@ -40,6 +41,7 @@ class Lowering:
     done: set[str] = field(default_factory=set)  # nodes that another one has taken in
     users: Mapping[str, list[Node]] = field(default_factory=dict)
     bendable: Set[str] = frozenset()  # values that all their readers can read bent
+    by_channel: Set[str] = frozenset()  # and by channel: see storage.py
 
     @property
     def graph(self) -> Graph:
@@ -72,6 +74,12 @@ class Lowering:
         if name in self.model.card.float32:
             return None
         return quantization(*bounds, activation)
+
+    def portions_of(self, name: str) -> tuple[float, ...]:
+        """Return how much of the value's range each channel takes; empty: all take all of it."""
+        if name not in self.by_channel or name not in self.model.spans:
+            return ()
+        return tuple(portions_of(self.model.spans[name]).tolist())
 
     def wants_u8(self, name: str) -> bool:
         """Return whether the value fills planes, so that u8 is worth it."""
@@ -178,8 +186,10 @@ def lower(model: Model, lowerings: Mapping[str, Lower], *, quantize: bool) -> Dr
         for name in node.inputs:
             users.setdefault(name, []).append(node)
     quantize = quantize and bool(model.ranges)
-    bendable = bendable_values(graph, users) if quantize else frozenset()
-    state = Lowering(model, quantize, users=users, bendable=bendable)
+    state = Lowering(model, quantize, users=users)
+    if quantize:
+        state.bendable = bendable_values(graph, users)
+        state.by_channel = values_by_channel(graph, users)
     state.host.update(graph.inputs)
     for node in graph.nodes:
         if node.name in state.done:

@@ -6,7 +6,7 @@ import numpy as np
 
 from offcut.backends.simd.draft import Argument, Table
 from offcut.backends.simd.lower import Lowering
-from offcut.backends.simd.values import CELL, Quantization, Value
+from offcut.backends.simd.values import CELL, Plane, Quantization, Value
 from offcut.graph import Node
 
 __all__ = ["emit_add", "emit_affine", "emit_limits", "emit_normalization", "joint_factors"]
@@ -111,7 +111,7 @@ def _emit(
     kernel: str = "affine_u8",
 ) -> None:
     grid = source.grid
-    out = lw.draft.u8_planes([(plane.channels, steps) for plane in source.planes], grid)
+    out = lw.draft.u8_planes([Plane(p.place, p.channels, steps) for p in source.planes], grid)
     args |= {
         "in": Table(source.places),
         "out": Table(out.places),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from offcut.backends.simd.fixed_point import (
     NO_FLOOR,
     FixedPoint,
     fixed_point,
-    residual_factor,
+    residual_factors,
     residual_floor,
 )
 from offcut.backends.simd.lower import Lowering
@@ -40,6 +40,7 @@ from offcut.backends.simd.packing import (
 )
 from offcut.backends.simd.values import BLOCK, Quantization, Value
 from offcut.graph import Node
+from offcut.spans import FOLLOWING
 
 __all__ = ["lower_conv"]
 
@@ -59,6 +60,7 @@ class Target:
     activation: str
     other: str = ""  # a value to add, and the activation after that
     activation_last: str = ""
+    portions: tuple[float, ...] = ()  # of its range, for each channel
 
 
 def lower_conv(lw: Lowering, node: Node) -> str:
@@ -122,28 +124,27 @@ def _emit_u8(
     steps: Quantization | None,
 ) -> None:
     """Emit a convolution of u8 planes."""
-    bias, run_args = bias_of(lw, node, shape)
     if steps is None:
         target = Target(node.name, target.activation)
         out = lw.draft.float_value(shape.o, shape.grid)
     else:
-        steps = steps.bend() if target.name in lw.bendable else steps
-        out = lw.draft.u8_value(shape.o, shape.grid, steps)
-    plain = _is_plain(lw, node, target, source, steps, bias)
+        target, steps = _stored(lw, target, steps)
+        out = lw.draft.u8_value(shape.o, shape.grid, steps, target.portions)
+    weights, bias, run_args = _weights(lw, node, shape, target)
+    plain = _is_plain(weights(), target, source, steps, bias)
     fixed = None
     if plain and shape.same_3x3:
         inputs = source.quantizations
-        fixed = _fixed_point(lw, node, target, inputs, steps, bias, source.lanes)
+        fixed = _fixed_point(lw, weights(), target, inputs, steps, bias, source.lanes)
         plain = fixed is not None
     args = geometry(shape) | run_args
     values: tuple[Value, ...] = (source, out)
     args |= {"in": Table(source.blocks), "floats": int(out.floats)}
     args |= {"knees": source.knees} if source.bent else {}
-    args |= _epilogue(lw, target, out, steps, plain)
+    args |= _epilogue(lw, target, out, steps, plain, fixed)
     if target.other:
         values += (lw.u8[target.other],)
-    weights = lw.model.weights[node.inputs[1]]
-    pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
+    pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), weights)
     few = shape.o < BLOCK if shape.same_3x3 else shape.same_1x1 and shape.o < NARROW
     if out.floats and few and not run_args and not source.bent:
         kernel, units = "conv_narrow", shape.grid.height
@@ -163,9 +164,40 @@ def _emit_u8(
         lw.done.add(target.name)
 
 
+def _stored(lw: Lowering, target: Target, steps: Quantization) -> tuple[Target, Quantization]:
+    """Return how the result is stored: bent, by channel, both or neither."""
+    if target.name in lw.bendable:
+        steps = steps.bend()
+    added = lw.u8[target.other].shared if target.other else None
+    if steps.zero or (added and added.zero) or target.activation not in FOLLOWING:
+        return target, steps
+    return replace(target, portions=lw.portions_of(target.name)), steps
+
+
+def _weights(
+    lw: Lowering, node: Node, shape: Shape, target: Target
+) -> tuple[Callable[[], np.ndarray], np.ndarray, dict[str, Argument]]:
+    """Return what makes the weights, bias (o, runs) and the runs' arguments.
+
+    Where channels take portions of the range, their outputs are made that much larger: then all
+    of them have the same steps.
+    """
+    tensor = lw.model.weights[node.inputs[1]]
+    bias, args = bias_of(lw, node, shape)
+    if not target.portions:
+        return lambda: tensor.decode(), bias, args
+    portions = np.array(target.portions, np.float32)[:, None]
+    return lambda: tensor.decode() / portions[..., None, None], bias / portions, args
+
+
+def _ratios(lw: Lowering, target: Target, step: float) -> np.ndarray:
+    """Return f64 (channels,): how many steps of the result a step of the residual is."""
+    scales = np.array([q.scale for q in lw.u8[target.other].quantizations])
+    return scales / (step * np.array(target.portions or (1.0,)))
+
+
 def _is_plain(
-    lw: Lowering,
-    node: Node,
+    weights: np.ndarray,
     target: Target,
     source: Value,
     steps: Quantization | None,
@@ -179,7 +211,6 @@ def _is_plain(
         linear = first in ("", "Relu", "Relu6")
     if steps is None or not linear:
         return False
-    weights = lw.model.weights[node.inputs[1]].decode()
     most = max(q.scale * q.most for q in source.quantizations)
     sums = np.abs(weights).reshape(len(weights), -1).sum(axis=1).max(initial=0.0) * most
     return bool(sums + np.abs(bias).max(initial=0.0) < PLAIN_LIMIT * steps.scale)
@@ -187,7 +218,7 @@ def _is_plain(
 
 def _fixed_point(
     lw: Lowering,
-    node: Node,
+    weights: np.ndarray,
     target: Target,
     inputs: Sequence[Quantization],
     steps: Quantization | None,
@@ -199,11 +230,11 @@ def _fixed_point(
     added = None
     if target.other:
         q = lw.u8[target.other].shared
-        assert q is not None
-        if not residual_factor(q.scale / steps.scale):
+        ratios = _ratios(lw, target, steps.scale)
+        if q is None or residual_factors(ratios) is None:
             return None
-        added = 0.0 if target.activation == "Relu" else q.most * q.scale / steps.scale
-    weights, middle = lw.model.weights[node.inputs[1]].decode(), _middle(lw, target, steps)
+        added = 0.0 if target.activation == "Relu" else q.most * float(ratios.max())
+    middle = _middle(lw, target, steps)
     return fixed_point(weights, bias, steps, inputs, middle=middle, lanes=len(lanes), added=added)
 
 
@@ -223,7 +254,12 @@ def _middle(lw: Lowering, target: Target, steps: Quantization) -> float:
 
 
 def _epilogue(
-    lw: Lowering, target: Target, out: Value, steps: Quantization | None, plain: bool
+    lw: Lowering,
+    target: Target,
+    out: Value,
+    steps: Quantization | None,
+    plain: bool,
+    fixed: FixedPoint | None,
 ) -> dict[str, Argument]:
     args: dict[str, Argument] = {
         "out": Table(out.places if out.floats else out.blocks),
@@ -244,15 +280,18 @@ def _epilogue(
         assert q is not None and steps is not None
         args["residual_knee"] = q.knee
         args |= {"residual": Table(other.blocks), "pitch_residual": other.grid.pitch}
+        ratios = _ratios(lw, target, steps.scale if plain else 1.0)
+        padded = np.pad(ratios, (0, -len(ratios) % BLOCK))
+        scales = padded.astype("<f4") if fixed is None else residual_factors(padded)
+        assert scales is not None
+        args["residual_scales"] = scales.tobytes()
         if plain:  # in u8 steps
-            args["residual_scale"] = q.scale / steps.scale
-            args["residual_factor"] = residual_factor(q.scale / steps.scale)
             args["residual_floor"] = NO_FLOOR
             if target.activation == "Relu":
                 middle = _middle(lw, target, steps)
                 args |= {"residual_least": middle, "residual_floor": residual_floor(middle)}
         else:
-            args["residual_scale"], args["residual_offset"] = q.scale, -q.zero * q.scale
+            args["residual_offset"] = -q.zero * q.scale
     return args
 
 
@@ -262,19 +301,18 @@ def _emit_stem(
     """Emit the convolution of the float input image to u8: in 13 bits, since 8 would blur it."""
     low, high = lw.model.ranges[node.inputs[0]]
     in_scale = max(abs(low), abs(high), 1e-20) / FINE_LIMIT
-    bias, run_args = bias_of(lw, node, shape)
-    steps = steps.bend() if target.name in lw.bendable else steps
-    out = lw.draft.u8_value(shape.o, shape.grid, steps)
+    target, steps = _stored(lw, target, steps)
+    out = lw.draft.u8_value(shape.o, shape.grid, steps, target.portions)
+    weights, bias, run_args = _weights(lw, node, shape, target)
     plain = target.activation in ("", "Relu", "Relu6")
-    weights = lw.model.weights[node.inputs[1]]
     fixed = None
     if plain and shape.same_3x3:
         both = [Quantization(65 * in_scale, 128)] * shape.per_group  # coarse and fine
-        fixed = _fixed_point(lw, node, target, both, steps, bias, range(BLOCK))
+        fixed = _fixed_point(lw, weights(), target, both, steps, bias, range(BLOCK))
         plain = fixed is not None
-    pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), lambda: weights.decode())
+    pack = Packing(lw.draft, bias, *_folded(lw, target, steps, plain), weights)
     fine = _quantized_finely(lw, source, in_scale, whole=not shape.same_3x3)
-    args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain)
+    args = geometry(shape) | run_args | _epilogue(lw, target, out, steps, plain, fixed)
     args |= {"in": Table(fine.blocks), "fine": 1}
     if shape.same_3x3:
         kernel = "conv_winograd"

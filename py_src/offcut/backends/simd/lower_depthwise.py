@@ -8,7 +8,7 @@ from offcut.backends.simd.conv_shape import PLAIN_LIMIT, Shape, bias_of, geometr
 from offcut.backends.simd.draft import Table
 from offcut.backends.simd.lower import Lowering
 from offcut.backends.simd.lower_conv_float import ACTIVATIONS
-from offcut.backends.simd.values import BLOCK, Quantization, Value
+from offcut.backends.simd.values import BLOCK, Plane, Quantization, Value
 from offcut.graph import Node
 
 __all__ = ["emit_depthwise", "suits_depthwise"]
@@ -52,7 +52,7 @@ def emit_depthwise(
     terms = bias - (whole * zero_in).sum(axis=1, keepdims=True) / factor[:, None]
     terms = terms / unit + (steps.zero if plain else 0)
     lanes = np.array(source.lanes)
-    out = lw.draft.u8_planes([(plane.channels, steps) for plane in source.planes], shape.grid)
+    out = lw.draft.u8_planes([Plane(p.place, p.channels, steps) for p in source.planes], shape.grid)
     args = geometry(shape) | run_args
     args |= {
         "in": Table(source.blocks),

@@ -118,6 +118,5 @@ def _part(value: Value, channels: range) -> tuple[Plane, ...] | None:
             continue
         if begin % BLOCK:
             return None
-        buffer, offset = plane.place
-        planes.append(Plane((buffer, offset + begin), end - begin, plane.quantization))
+        planes.append(plane.cut(begin, end))
     return tuple(planes)

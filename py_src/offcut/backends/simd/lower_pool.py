@@ -32,8 +32,7 @@ def lower_pool(lw: Lowering, node: Node) -> str:
     if kernel[0] * kernel[1] > 1 << 15:
         return f"a window of {kernel} cells could overflow"
     if source:
-        planes = [(plane.channels, plane.quantization) for plane in source.planes]
-        out = lw.u8[node.name] = lw.draft.u8_planes(planes, grid)
+        out = lw.u8[node.name] = lw.draft.u8_planes(source.planes, grid)
     else:
         out = lw.floats[node.name] = lw.draft.float_value(value.channels, grid)
     args: dict[str, Argument] = {

@@ -39,8 +39,7 @@ def lower_resize(lw: Lowering, node: Node) -> str:
         lw.emit("resize_float", units, args, (floats, made), scratch=scratch, name=node.name)
         lw.floats[node.name] = made
         return ""
-    planes = [(plane.channels, plane.quantization) for plane in source.planes]
-    out = lw.draft.u8_planes(planes, grid)
+    out = lw.draft.u8_planes(source.planes, grid)
     args = planes_of(source, out) | {"rows": rows.tobytes(), "columns": columns.tobytes()}
     args["doubling"] = int(mode == "linear" and _is_doubling(rows) and _is_doubling(columns))
     lw.emit("resize_u8", grid.height, args, (source, out), name=node.name)

@@ -29,8 +29,8 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         blocks_in:I blocks_out:I channels_out:I h_in:i w_in:i h_out:i w_out:i kernel_h:i
         kernel_w:i stride_h:i stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i pitch_in:I
         pitch_out:I pitch_residual:I parts:I fine:I floats:I plain:I activation:I activation_last:I
-        residual_scale:f residual_offset:f residual_least:f steps:f zero:f border:I bent:I
-        knees:I residual_knee:I pairs:I residual_factor:i residual_floor:i""",
+        residual_scales:I residual_offset:f residual_least:f steps:f zero:f border:I bent:I
+        knees:I residual_knee:I pairs:I residual_floor:i""",
     "pool": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i kernel_h:i kernel_w:i stride_h:i
         stride_w:i dilation_h:i dilation_w:i pad_top:i pad_left:i pitch_in:I pitch_out:I
         count_padding:I h_end:i w_end:i""",

@@ -6,7 +6,7 @@ decides later; a (buffer, offset) pair is called a place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["BLOCK", "CELL", "Grid", "Place", "Plane", "Quantization", "Value", "quantization"]
 
@@ -83,11 +83,29 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Up to 16 channels of a u8 value, or one channel of a float value (quantization unused)."""
+    """Up to 16 channels of a u8 value, or one channel of a float value (quantization unused).
+
+    portions: how much of the quantization's range each channel takes; empty: all take all of it.
+    """
 
     place: Place  # of cell (0, 0), or of the channel's first float
     channels: int
     quantization: Quantization = Quantization(1.0, 0)
+    portions: tuple[float, ...] = ()
+
+    @property
+    def quantizations(self) -> tuple[Quantization, ...]:
+        """The quantization of each channel."""
+        whole = self.quantization
+        if not self.portions:
+            return (whole,) * self.channels
+        return tuple(replace(whole, scale=whole.scale * portion) for portion in self.portions)
+
+    def cut(self, begin: int, end: int) -> Plane:
+        """Return the plane of channels [begin, end), where the kernels can begin: see BLOCK."""
+        buffer, offset = self.place
+        place = buffer, offset + begin
+        return Plane(place, end - begin, self.quantization, self.portions[begin:end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +172,17 @@ class Value:
     @property
     def quantizations(self) -> tuple[Quantization, ...]:
         """The quantization of each channel."""
-        return tuple(p.quantization for p in self.planes for _ in range(p.channels))
+        return tuple(q for plane in self.planes for q in plane.quantizations)
 
     @property
     def uniform(self) -> Quantization | None:
-        """The quantization that all planes share, None when they differ or are bent."""
-        return None if self.bent else self.shared
+        """The quantization that all channels share, None when they differ or are bent."""
+        by_channel = any(plane.portions for plane in self.planes)
+        return None if self.bent or by_channel else self.shared
 
     @property
     def shared(self) -> Quantization | None:
-        """The quantization that all planes share, None when they differ."""
+        """The quantization of which all channels take some portion, None when there are several."""
         first = self.planes[0].quantization
         return first if all(plane.quantization == first for plane in self.planes) else None
 

@@ -111,7 +111,7 @@ typedef struct {
     i16x8 fractions;       // 2^-15 of a step, or of a part of one, in what is left of the sums
     words bias[HALVES];    // of all pixels of even tiles
     const uint8_t *other;  // a tile's first cell of the residual, 0 for none
-    i16x8 factor, least;   // of the residual; of what it is added to
+    i16x8 factors, least;  // of the residual; of what it is added to
     int knee;              // of the residual
 } target;
 
@@ -124,7 +124,7 @@ INLINE int is_even(const conv_args *c, int y, int x) {
 // Add a cell of the residual, in parts of a step, and come to whole steps.
 INLINE i16x8 add_cell(const target *t, const uint8_t *cell, i16x8 v) {
     i16x8 other = unbend(load_u8_as_i16(cell), t->knee) << OTHER_BITS;
-    return add_saturated(max_i16(v, t->least), fraction_i16(other, t->factor)) >> PART_BITS;
+    return add_saturated(max_i16(v, t->least), fraction_i16(other, t->factors)) >> PART_BITS;
 }
 
 // Write a plain tile. All 16 pixels are written: what lies beyond the output is border, which is
@@ -175,11 +175,12 @@ static void finish_tile(const args *a, const conv_args *c, int block, int y, int
 }
 
 static target target_of(const args *a, const conv_args *c, int block, int y, int x) {
-    residual r = residual_at(a, c, block, y, x);
-    target t = {.to = output_cell(a, c, block, y, x), .other = r.at, .knee = r.knee};
+    target t = {.to = output_cell(a, c, block, y, x), .knee = (int)c->residual_knee};
+    t.other = residual_cell(a, c, block, y, x);
     const int32_t *bias = (const int32_t *)bias_of(a, c, block, 1, 1);
     t.fractions = load_i16x8((const int16_t *)(a->memory + c->scales) + block * 8);
-    t.factor = splat_i16((int16_t)c->residual_factor);
+    if (t.other)
+        t.factors = load_i16x8((const int16_t *)(a->memory + c->residual_scales) + block * 8);
     t.least = splat_i16((int16_t)c->residual_floor);
     for (int half = 0; half < HALVES; half++) t.bias[half] = load_words(bias + half * LANES);
     return t;

@@ -42,17 +42,17 @@ typedef struct {
     uint32_t plain;            // 1: the sums give u8 steps; see epilogue.h, conv_winograd.c
     uint32_t activation;       // of the sum; none in plain ones
     uint32_t activation_last;  // after the residual
-    // Added: u8 * scale, after the offset (part of the bias in plain ones) and not less than
-    // `least`.
-    float residual_scale, residual_offset, residual_least;
+    // Added: u8 * scale, f32 [blocks_out][8], after the offset (part of the bias in plain ones) and
+    // not less than `least`. In plain Winograd i16 factors: see winograd.h.
+    uint32_t residual_scales;
+    float residual_offset, residual_least;
     float steps, zero;  // output in u8 steps = real value * steps + zero; 1 and 0 in plain ones
     uint32_t border;    // the zero point of the output
     uint32_t bent;      // 1: the output's planes are bent; see plane.h
     uint32_t knees;     // u32 [blocks_in]: of the input's planes; 0: none is bent
     uint32_t residual_knee;
     uint32_t pairs;  // Winograd: pairs of channels in the first block, the emptiest one
-    // Plain Winograd: the residual's factor, and what it is added to at the least; see winograd.h.
-    int32_t residual_factor, residual_floor;
+    int32_t residual_floor;  // plain Winograd: what the residual is added to at the least
 } conv_args;
 
 typedef struct {
