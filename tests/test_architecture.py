@@ -12,7 +12,7 @@ PACKAGE = ROOT / "py_src" / "offcut"
 # Who may import whom: a module may import from its own layer and from those below it.
 LAYERS: list[set[str]] = [
     {"errors", "replaceable"},
-    {"graph", "graph_text", "quant", "card", "rans", "coding", "coded"},
+    {"graph", "graph_text", "quant", "card", "rans", "coding", "coded", "spans", "doubt"},
     {"container", "plan", "ops", "imaging"},
     {"backends", "download"},
     {"session"},

@@ -52,6 +52,7 @@ def model() -> Model:
         {name: float_tensor(values) for name, values in weights.items()},
         from_document(CARD, "the tiny card"),
         {"image": (0, 1), "red": (0, 1), "score": (-9, 21), "alpha": (0, 1)},
+        {"red": np.array([0, 96, 96, 96], np.uint8)},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,20 +12,27 @@ import numpy as np
 from offcut import backends
 from offcut.backends import Checkpoint, Program, no_checkpoint
 from offcut.container import Model
-from offcut.errors import ModelFormatError
+from offcut.doubt import is_doubtful
+from offcut.errors import BackendError, ModelFormatError
+from offcut.imaging.postprocess import postprocess
 
 __all__ = ["Session", "open_session"]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A compiled model. `skipped` tells why preferred backends were not used: name -> reason."""
+    """A compiled model. `skipped` tells why preferred backends were not used: name -> reason.
+
+    second_look: where values are rounded to 8 bits and the network is unsure of a photo, compute it
+    again without rounding, if there is room.
+    """
 
     name: str  # the model's name with its variant, such as "u2netp-int8"
     model: Model
     backend: str
     skipped: Mapping[str, str]
     program: Program
+    second_look: bool = True
 
     @property
     def threads(self) -> int:
@@ -36,8 +44,31 @@ class Session:
 
         x: (1, 3, h, w) as `preprocess` makes it. Raises Cancelled when `checkpoint` does.
         """
-        graph = self.model.graph
-        outputs = await self.program.run({graph.inputs[0]: x}, checkpoint)
+        output = await self._run(self.program, x, checkpoint)
+        if self.second_look and is_doubtful(postprocess(output, self.model.card.output)):
+            with suppress(BackendError):  # there is no room: the first look stands
+                again = await self._run_unrounded(x, checkpoint)
+                return output if again is None else again
+        return output
+
+    async def _run_unrounded(self, x: np.ndarray, checkpoint: Checkpoint) -> np.ndarray | None:
+        """Return the output computed in float32 throughout; None when it was already."""
+        backend = backends.load(self.backend)
+        program = await backend.compile_unrounded(self.model, threads=self.threads)
+        if program is None:
+            return None
+
+        async def still_there(done: int, total: int) -> None:
+            await checkpoint(total, total)
+
+        try:
+            return await self._run(program, x, still_there)
+        finally:
+            program.forget()
+            program.close()
+
+    async def _run(self, program: Program, x: np.ndarray, checkpoint: Checkpoint) -> np.ndarray:
+        outputs = await program.run({self.model.graph.inputs[0]: x}, checkpoint)
         return outputs[self.model.card.output.name]
 
     def tune(self) -> None:

@@ -30,7 +30,7 @@ def portions_of(spans: np.ndarray) -> np.ndarray:
 
 
 def spans_for(largest: np.ndarray, high: float) -> np.ndarray:
-    """Return the span of each channel, uint8 (c,). largest: (c,), seen; high: of the whole value."""
+    """Return the span of each channel, uint8 (c,). largest: (c,), seen; high: of all."""
     portions = portions_of(np.arange(MOST_SPAN + 1))  # falling
     wanted = np.maximum(largest, 0.0) * ROOM / max(high, 1e-30)
     enough = np.searchsorted(-portions, -wanted, side="right") - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def tiny() -> Model:
         {"w": q, "b/0": float_tensor(np.array([1, 2]))},
         CARD,
         {"y": (0.0, 2.5)},
+        {"y": np.array([0, 33], np.uint8)},
     )
 
 
@@ -83,9 +85,20 @@ def test_what_is_written_is_read_back() -> None:
     back = container.read(data, "tiny")
     assert back.graph == model.graph
     assert back.ranges == model.ranges
+    assert back.spans["y"].tolist() == [0, 33]
     assert back.card.input == model.card.input
     assert back.weights["w"].decode().ravel().tolist() == [0.5, -1, 1.5, 31.75, 0, -31.75]
     assert container.write(back) == data
+
+
+def test_a_span_that_no_channel_can_have_is_refused() -> None:
+    model = replace(tiny(), spans={"y": np.array([0, 97], np.uint8)})
+    with pytest.raises(ModelFormatError, match="at most 96"):
+        container.read(container.write(model), "wide")
+
+
+def test_a_model_without_spans_is_read_back_without() -> None:
+    assert not container.read(container.write(replace(tiny(), spans={})), "plain").spans
 
 
 def test_decoding_some_rows_equals_those_rows_of_all() -> None:
@@ -126,6 +139,8 @@ def test_damaged_bytes_are_refused(damage: Callable[[bytes], bytes], message: st
         (lambda h: h.update(other=h.pop("scale.float32")), "malformed"),
         (lambda h: h["codes.states"].update(dtype="F32"), "columns are"),
         (lambda h: h["ranges"].update(shape=[4]), "the graph has 2 values"),
+        (lambda h: h["spans"].update(shape=[1, 2]), "the graph has 2 channels"),
+        (lambda h: h.pop("spans"), "gap or overlaps"),
     ],
 )
 def test_a_header_that_lies_is_refused(

@@ -148,7 +148,7 @@ TARGETS: dict[str, Target] = {
         lambda data: container.read(data, "model"),
         _container_seeds,
         mutate_container,
-        (b'"data_offsets":[0,1]', b'"shape":[', b'"dtype":"I8"', b'"__metadata__"', b"offcut-3"),
+        (b'"data_offsets":[0,1]', b'"shape":[', b'"dtype":"I8"', b'"__metadata__"', b"offcut-4"),
     ),
     "onnx": Target(
         lambda data: read_onnx(data, "model.onnx"),

@@ -51,6 +51,10 @@ class Program(Protocol):
         """Return the graph's outputs for float32 NCHW inputs of the graph's shapes."""
         ...
 
+    def forget(self) -> None:
+        """Zero what the last run has left in memory."""
+        ...
+
     def close(self) -> None:
         """Give back memory and threads; the program cannot run afterwards."""
         ...
@@ -69,6 +73,12 @@ class Backend(Protocol):
 
     async def compile(self, model: Model, *, threads: int | None = None) -> Program:
         """Make `model` ready; threads: how many, None for the backend's own choice."""
+        ...
+
+    async def compile_unrounded(
+        self, model: Model, *, threads: int | None = None
+    ) -> Program | None:
+        """Do so with all values in float32; None when `compile` does, or it takes too much."""
         ...
 
 

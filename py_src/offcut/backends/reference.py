@@ -17,7 +17,7 @@ from offcut.errors import BackendError
 from offcut.graph import Graph, Node
 from offcut.ops import OPS, winograd
 
-__all__ = ["ReferenceProgram", "compile", "unavailable", "unsupported"]
+__all__ = ["ReferenceProgram", "compile", "compile_unrounded", "unavailable", "unsupported"]
 
 
 def unavailable() -> str:
@@ -42,6 +42,11 @@ async def compile(model: Model, *, threads: int | None = None) -> ReferenceProgr
     if missing:
         raise BackendError(f"backend reference cannot run {missing[0]}")
     return ReferenceProgram(model)
+
+
+async def compile_unrounded(model: Model, *, threads: int | None = None) -> ReferenceProgram | None:
+    """Return None: `compile` rounds no values."""
+    return None
 
 
 @dataclass(slots=True)
@@ -69,6 +74,9 @@ class ReferenceProgram:
             values[node.name] = run_node(node, operands)
         await checkpoint(len(graph.nodes), len(graph.nodes))
         return {name: values[name] for name in graph.outputs}
+
+    def forget(self) -> None:
+        """Nothing is left: values are Python's own."""
 
     def close(self) -> None:
         """Nothing to give back: memory goes with the program."""

@@ -20,12 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from offcut.errors import ModelFormatError
+from offcut.graph import Graph
+from offcut.spans import spanned_values, spans_for
 
 __all__ = [
     "ChannelStatistics",
     "photo_hashes",
+    "ranges_of",
     "read_header",
     "read_statistics",
+    "spans_of",
     "write_statistics",
 ]
 
@@ -74,6 +78,23 @@ def joined(parts: Sequence[ChannelStatistics]) -> ChannelStatistics:
     """Return the statistics of a Concat of values."""
     rows = ([getattr(part, name) for part in parts] for name in PARTS)
     return ChannelStatistics(*(np.concatenate(row) for row in rows))
+
+
+def ranges_of(statistics: Mapping[str, ChannelStatistics]) -> dict[str, tuple[float, float]]:
+    """Return (low, high) of each value over all of its channels, as the model file keeps them."""
+    return {
+        name: (float(np.float32(row.minimum.min())), float(np.float32(row.maximum.max())))
+        for name, row in statistics.items()
+    }
+
+
+def spans_of(graph: Graph, statistics: Mapping[str, ChannelStatistics]) -> dict[str, np.ndarray]:
+    """Return the spans of the channels of each value that has them."""
+    ranges = ranges_of(statistics)
+    return {
+        name: spans_for(statistics[name].maximum, ranges[name][1])
+        for name in spanned_values(graph, ranges)
+    }
 
 
 def write_statistics(statistics: Mapping[str, ChannelStatistics], photos: Sequence[str]) -> bytes:

@@ -20,8 +20,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from offcut.card import ModelCard
 from offcut.container import Model
 from offcut.convert.draft import Draft
@@ -37,8 +35,8 @@ from offcut.convert.rounding import (
     stored_weights,
 )
 from offcut.convert.shift import shift
+from offcut.convert.statistics import ranges_of, spans_of
 from offcut.errors import ModelFormatError
-from offcut.spans import spanned_values, spans_for
 
 __all__ = ["STEPS", "finish", "recorded", "run_steps", "steps_of"]
 
@@ -111,30 +109,11 @@ def run_steps(
 
 
 def finish(draft: Draft, card: ModelCard) -> Model:
-    """Return the draft as a model: weights as they are stored, ranges from the statistics."""
-    ranges = _ranges(draft)
-    model = Model(draft.graph, stored_weights(draft), card, ranges, _spans(draft, ranges))
+    """Return the draft as a model: weights as they are stored, ranges and spans from statistics."""
+    ranges, spans = ranges_of(draft.statistics), spans_of(draft.graph, draft.statistics)
+    model = Model(draft.graph, stored_weights(draft), card, ranges, spans)
     model.check()
     return model
-
-
-def _ranges(draft: Draft) -> dict[str, tuple[float, float]]:
-    """Return (low, high) of each value that has statistics, over all of its channels.
-
-    In float32, as the model file keeps them.
-    """
-    return {
-        name: (float(np.float32(row.minimum.min())), float(np.float32(row.maximum.max())))
-        for name, row in draft.statistics.items()
-    }
-
-
-def _spans(draft: Draft, ranges: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
-    """Return the spans of the channels of each value that has them."""
-    return {
-        name: spans_for(draft.statistics[name].maximum, ranges[name][1])
-        for name in spanned_values(draft.graph, ranges)
-    }
 
 
 def recorded(card: ModelCard, variant: str, steps: Sequence[Mapping[str, Any]]) -> ModelCard:

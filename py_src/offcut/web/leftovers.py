@@ -28,9 +28,7 @@ HEADER = 17  # bytes that a bytes object takes besides its own
 def overwrite(session: Session | None) -> None:
     """Zero what is free in Python's memory, and what the kernels have computed."""
     if session:
-        forget = getattr(session.program, "forget", None)
-        if forget is not None:
-            forget()
+        session.program.forget()
     library_js.forget()
     gc.collect()
     for taken in (_small(), _large()):

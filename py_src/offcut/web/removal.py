@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ async def warm_up(session: Session, load_package: photos.LoadPackage, report: Re
 
     Engines compile WebAssembly that runs for the first time, and better what runs often.
     """
+    session = replace(session, second_look=False)
     ramp = np.linspace(0, 255, SIDE, dtype=np.float32).astype(np.uint8)
     image = np.full((SIDE, SIDE, 4), 255, np.uint8)
     image[..., 0], image[..., 1] = ramp, ramp[:, None]

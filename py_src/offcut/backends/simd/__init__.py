@@ -40,6 +40,7 @@ __all__ = [
     "LOWERING",
     "MOST_THREADS",
     "compile",
+    "compile_unrounded",
     "default_threads",
     "prepare",
     "unavailable",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 MOST_THREADS = 8  # more than this gains nothing on feature maps of this size
+MOST_UNROUNDED = 256 << 20  # bytes that may be taken for a second look in float32
 
 LOWERING: dict[str, Lower] = {
     "Add": lower_add,
@@ -124,6 +126,20 @@ async def compile(
     if sys.platform != "emscripten":  # a page is busy while it starts, and tunes later
         program.tune()
     return program
+
+
+async def compile_unrounded(model: Model, *, threads: int | None = None) -> SimdProgram | None:
+    """Make `model` ready with all values in float32, unless they are so anyway.
+
+    None, too, when it would take more memory than a page should. Raises BackendError.
+    """
+    if not model.ranges:
+        return None
+    assembly = _assembly(model, "float32")
+    if assembly.size(1) > MOST_UNROUNDED:
+        return None
+    count = threads or default_threads()
+    return SimdProgram(model, assembly, await _library(assembly.size(count), count))
 
 
 def prepare(model: Model) -> None:

@@ -3,10 +3,10 @@
 By channel: each channel takes as much of the value's range as it needs (offcut/spans.py). That
 costs nothing, but what reads such a value must know a scale for each channel.
 
-Bent: with finer steps where most of a Relu's results are. A bent plane (kernels/plane.h) costs its writer and its readers a few instructions for each cell, so
-a value is bent only where that is little: when it is small beside the feature maps of the first
-layers, or early, since all that follows inherits its errors; and what is made of the image itself
-always.
+Bent: with finer steps where most of a Relu's results are. A bent plane (kernels/plane.h) costs its
+writer and its readers a few instructions for each cell, so a value is bent only where that is
+little: when it is small beside the feature maps of the first layers, or early, since all that
+follows inherits its errors; and what is made of the image itself always.
 
 All readers must be kernels that know such planes: what else reads one gets it through floats, which
 is slow.
