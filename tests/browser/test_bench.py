@@ -40,6 +40,7 @@ def test_passes_kernels_and_photos_are_timed_in_the_browser(page: Page, url: str
     page_at(page, f"{url}bench_offcut.html")
     assert ask(page, "open", SIMD)["kernels_memory"] > 1e6
     assert all(ms > 0 for ms in ask(page, "forward", 2)["milliseconds"])
+    assert all(ms > 0 for ms in ask(page, "second_look", 2)["milliseconds"])
     assert ask(page, "profile", 1)["conv_winograd"]["macs"] > 1e9
     stages = ask(page, "photo", "cat.jpg")["milliseconds"]
     assert {"decode", "inference", "encode", "total"} <= stages.keys()

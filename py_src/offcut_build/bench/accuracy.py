@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from offcut.container import Model
+from offcut.doubt import is_doubtful
 from offcut.errors import ImageError
 from offcut.evaluate import masks
 from offcut.evaluate.fidelity import photos_in
@@ -56,12 +57,17 @@ def accuracy(
     """Return rows of the mean absolute difference and of IoU at one half, a value per photo.
 
     The kernels give the same bits natively and as WebAssembly. The peer's 8-bit model, better
-    format by photo, stands beside Offcut's.
+    format by photo, stands beside Offcut's, and what Offcut gives without its second look
+    (offcut/doubt.py) at the photos of which the network is unsure.
     """
     inputs = [preprocess(files.decode(p.read_bytes(), p.name), model.card.input) for p in photos]
     exact = ort_session(float32, threads)
     wanted = [_run(exact, x) for x in inputs]
-    made = {"accuracy": _maps(model, inputs, threads)}
+    made = {
+        "accuracy": _maps(model, inputs, threads),
+        "accuracy/first_look": _maps(model, inputs, threads, second_look=False),
+    }
+    doubtful = sum(is_doubtful(alpha) for alpha in made["accuracy/first_look"])
     for name, path in int8.items():
         peer = ort_session(path, threads)
         made[f"accuracy/onnxruntime_int8_{name}"] = [_run(peer, x) for x in inputs]
@@ -70,6 +76,7 @@ def accuracy(
         _beside(_maps(draw(model, seed), inputs, threads), wanted) for seed in range(1, DRAWS + 1)
     ]
     means, worst = [float(np.mean(mae)) for mae, _ in drawn], [min(iou) for _, iou in drawn]
+    rows.append(Row("accuracy/second_looks", [doubtful], ""))
     rows.append(Row("accuracy/draws/mae_mean", means, ""))
     rows.append(Row("accuracy/draws/iou_worst", worst, ""))
     return rows
@@ -86,9 +93,12 @@ def draw(model: Model, seed: int) -> Model:
     return replace(model, ranges=ranges)
 
 
-def _maps(model: Model, inputs: list[np.ndarray], threads: int) -> list[np.ndarray]:
+def _maps(
+    model: Model, inputs: list[np.ndarray], threads: int, *, second_look: bool = True
+) -> list[np.ndarray]:
     say(f"  {len(inputs)} photos")
     session = asyncio.run(open_session(model, backend="simd", threads=threads))
+    session = replace(session, second_look=second_look)
     maps = [asyncio.run(session.run(x))[0, 0] for x in inputs]
     session.close()
     return maps

@@ -18,6 +18,7 @@ __all__ = ["Contender", "contenders", "forwards", "profile"]
 OPEN = "async ([threads, model]) => await window.bench.open(threads, model)"
 FORWARD = "async (runs) => await window.bench.forward(runs)"
 PEER = "onnxruntime_web"
+SECOND_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def forwards(browser: Browser, url: str, everybody: list[Contender], *, rounds: 
             for who in everybody:
                 if turn <= 1 or turn % who.share == 0:
                     spent[who.name] += _forward(pages[who.name][0], who, answers)
+        seconds = _second_looks(pages, everybody)
     finally:
         context.close()
     first = {name: values.pop(0) for name, values in spent.items()}
@@ -73,7 +75,7 @@ def forwards(browser: Browser, url: str, everybody: list[Contender], *, rounds: 
             found += _beside(who, rows, found)
             found.append(Row(f"{who.name}/first", [first[who.name]]))
             found += _memory(who, pages[who.name][1], answers[who.name])
-    return found
+    return found + seconds
 
 
 def profile(browser: Browser, url: str, *, passes: int) -> list[Row]:
@@ -111,6 +113,19 @@ def _forward(page: Page, who: Contender, answers: dict[str, dict[str, Any]]) -> 
         return [float(value) for value in page.evaluate(FORWARD, 1)]
     answers[who.name] = ask(page, "forward", 1)
     return [float(value) for value in answers[who.name]["milliseconds"]]
+
+
+def _second_looks(
+    pages: dict[str, tuple[Page, dict[str, Any]]], everybody: list[Contender]
+) -> list[Row]:
+    """Return what it takes to compute a photo again without rounding, by threads."""
+    rows = []
+    for who in everybody:
+        if who.backend == "simd" and who.precision == "auto":
+            answer = ask(pages[who.name][0], "second_look", SECOND_LOOKS)
+            name = f"forward/second_look/threads-{who.threads}"
+            rows.append(Row(name, answer["milliseconds"]))
+    return rows
 
 
 def _beside(who: Contender, rows: dict[str, Row], found: list[Row]) -> list[Row]:
