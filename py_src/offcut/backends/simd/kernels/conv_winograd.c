@@ -175,12 +175,11 @@ static void finish_tile(const args *a, const conv_args *c, int block, int y, int
 }
 
 static target target_of(const args *a, const conv_args *c, int block, int y, int x) {
-    target t = {.to = output_cell(a, c, block, y, x), .knee = (int)c->residual_knee};
-    t.other = residual_cell(a, c, block, y, x);
+    residual r = residual_at(a, c, block, y, x);
+    target t = {.to = output_cell(a, c, block, y, x), .other = r.at, .knee = r.knee};
     const int32_t *bias = (const int32_t *)bias_of(a, c, block, 1, 1);
     t.fractions = load_i16x8((const int16_t *)(a->memory + c->scales) + block * 8);
-    if (t.other)
-        t.factors = load_i16x8((const int16_t *)(a->memory + c->residual_scales) + block * 8);
+    t.factors = load_i16x8((const int16_t *)(a->memory + c->residual_scales) + block * 8);
     t.least = splat_i16((int16_t)c->residual_floor);
     for (int half = 0; half < HALVES; half++) t.bias[half] = load_words(bias + half * LANES);
     return t;

@@ -45,26 +45,20 @@ INLINE uint8_t *output_cell(const args *a, const conv_args *c, int block, int y,
     return a->memory + table_of(a, c->out)[block] + (int64_t)y * c->pitch_out + x * CELL;
 }
 
-// The cell of the residual for cell (y, x) of a block of output channels, 0 for none.
-INLINE const uint8_t *residual_cell(const args *a, const conv_args *c, int block, int y, int x) {
-    if (!c->residual) return 0;
-    return a->memory + table_of(a, c->residual)[block] + (int64_t)y * c->pitch_residual + x * CELL;
-}
-
 // What a convolution adds to a block of output channels, from cell (y, x) on.
 typedef struct {
-    const uint8_t *at;  // 0 for none
-    pixel scales;
-    f32x4 least;  // of the sums before it is added, for a Relu
+    const uint8_t *at;    // 0 for none, and then all else means nothing
+    const float *scales;  // [8]
+    f32x4 least;          // of the sums before it is added, for a Relu
     int knee;
 } residual;
 
 INLINE residual residual_at(const args *a, const conv_args *c, int block, int y, int x) {
-    residual r = {.at = residual_cell(a, c, block, y, x)};
-    if (!r.at) return r;
-    r.scales = load_pixel((const float *)(a->memory + c->residual_scales) + block * 8);
-    r.least = splat_f32(c->residual_least);
-    r.knee = (int)c->residual_knee;
+    residual r = {0, (const float *)(a->memory + c->residual_scales) + block * 8,
+                  splat_f32(c->residual_least), (int)c->residual_knee};
+    if (c->residual)
+        r.at = a->memory + table_of(a, c->residual)[block] + (int64_t)y * c->pitch_residual +
+               x * CELL;
     return r;
 }
 
@@ -73,8 +67,9 @@ INLINE residual residual_at(const args *a, const conv_args *c, int block, int y,
 INLINE pixel add_residual(const residual *r, const uint8_t *cell, pixel p) {
     i16x8 other = unbend(load_u8_as_i16(cell), r->knee);
     p = (pixel){max_f32(p.low, r->least), max_f32(p.high, r->least)};
-    return add_pixels(p, (pixel){float_of(low_i32(other)) * r->scales.low,
-                                 float_of(high_i32(other)) * r->scales.high});
+    pixel scales = load_pixel(r->scales);
+    return add_pixels(p, (pixel){float_of(low_i32(other)) * scales.low,
+                                 float_of(high_i32(other)) * scales.high});
 }
 
 // Write a pixel of any convolution; p are the scaled sums without bias.
