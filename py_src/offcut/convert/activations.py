@@ -9,37 +9,26 @@ and what has few channels stays in floats. The arithmetic inside of convolutions
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from offcut.backends.simd.lower import LEAST_CHANNELS
 from offcut.backends.simd.values import Quantization, quantization
-from offcut.convert.statistics import ChannelStatistics, ranges_of, spans_of
+from offcut.convert.statistics import ChannelStatistics
 from offcut.graph import Graph, Node
-from offcut.spans import portions_of
 
-__all__ = ["Levels", "levels_of", "rounded"]
+__all__ = ["levels_of", "rounded"]
 
 SAME = ("MaxPool", "Resize")  # operators that keep their input's scale
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """How a value is quantized, and which portion of the range each channel takes, (c, 1, 1)."""
-
-    quantization: Quantization
-    portions: np.ndarray
-
-
-def levels_of(graph: Graph, statistics: Mapping[str, ChannelStatistics]) -> dict[str, Levels]:
+def levels_of(graph: Graph, statistics: Mapping[str, ChannelStatistics]) -> dict[str, Quantization]:
     """Return how each value is quantized that is kept in 8 bits."""
     users: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for name in node.inputs:
             users.setdefault(name, []).append(node)
-    ranges, spans = ranges_of(statistics), spans_of(graph, statistics)
-    found: dict[str, Levels] = {}
+    found: dict[str, Quantization] = {}
     for node in graph.nodes:
         shape = graph.shapes[node.name]
         if node.op in SAME and node.inputs[0] in found:
@@ -49,20 +38,18 @@ def levels_of(graph: Graph, statistics: Mapping[str, ChannelStatistics]) -> dict
         into_add = node.op == "Conv" and [user.op for user in users.get(node.name, [])] == ["Add"]
         small = len(shape) != 4 or shape[1] < LEAST_CHANNELS or shape[2] * shape[3] == 1
         if not into_add and not small:
-            activation = str(node.attributes.get("activation", ""))
-            codes = spans.get(node.name, np.zeros(shape[1], np.uint8))
-            portions = portions_of(codes).astype(np.float32)[:, None, None]
-            found[node.name] = Levels(quantization(*ranges[node.name], activation), portions)
+            row = statistics[node.name]
+            bounds = float(row.minimum.min()), float(row.maximum.max())
+            found[node.name] = quantization(*bounds, str(node.attributes.get("activation", "")))
     return found
 
 
-def rounded(node: Node, y: np.ndarray, levels: Mapping[str, Levels]) -> np.ndarray:
-    """Return the node's value y (1, c, h, w) as it is kept, float32."""
-    kept = levels.get(node.name)
-    if kept is None or node.op == "MaxPool":
+def rounded(node: Node, y: np.ndarray, levels: Mapping[str, Quantization]) -> np.ndarray:
+    """Return the node's value y as it is kept, float32."""
+    q = levels.get(node.name)
+    if q is None or node.op == "MaxPool":
         return y
-    q = kept.quantization
-    scale = np.float32(q.scale) * kept.portions
+    scale = np.float32(q.scale)
     steps = y / scale + np.float32(q.zero)
     whole = np.floor(steps + np.float32(0.5)) if node.op == "Resize" else np.rint(steps)
     return (np.clip(whole, 0, 255) - np.float32(q.zero)) * scale
