@@ -195,7 +195,7 @@ def test_large_values_that_cancel_in_a_sum_are_not_cut_off_before(native: Machin
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_an_image_is_convolved_in_13_bits(native: Machine, seed: int) -> None:
+def test_an_image_is_convolved_in_more_bits_than_8(native: Machine, seed: int) -> None:
     rng = np.random.default_rng(seed)
     c, o = int(rng.integers(1, 5)), int(rng.integers(8, 40))
     h, w = (int(size) for size in rng.integers(1, 40, 2))
@@ -210,22 +210,16 @@ def test_an_image_is_convolved_in_13_bits(native: Machine, seed: int) -> None:
 
     (got,) = run(native, model, {"x": x}).values()
 
-    steps = np.float32(8159 / np.abs(x).max())
-    whole = np.rint(np.clip(x[0] * steps, -8159, 8159)).astype(np.int64)
-    coarse = (whole + 32) >> 6
+    steps = np.float32(327 / np.abs(x).max())
+    whole = np.rint(np.clip(x[0] * steps, -327, 327)).astype(np.int64)
     u, bias = arithmetic.packed(pack, weights["w"], 9)
-    pairs = np.stack([coarse + 128, whole - coarse * 64 + 128], axis=1).reshape(-1, h, w)
-    each = dict(
-        pack, lanes=np.where(np.arange(8) < 2 * c, np.arange(8), -1).astype("<i4").tobytes()
-    )
-    want = arithmetic.winograd(step.args, u, bias, each, pairs, 128)
+    want = arithmetic.winograd(step.args, u, bias, pack, whole, 0)
     out = quantization(*model.ranges["y"], "Relu")
     assert np.array_equal(got[0], arithmetic.dequantize(want, out.scale, out.zero))
     exact = conv(x, weights["w"], None, pads=(1, 1, 1, 1), activation="Relu")
-    # Half a step of the output, half a step of 2^-13 of each input, and thrice that for weights,
-    # of which coarse and fine lanes share a scale.
+    # Half a step of the output, half a step of each input, and a tenth of that for weights.
     inputs = 0.5 * np.abs(weights["w"]).reshape(o, -1).sum(axis=1).max() / steps
-    assert np.abs(got - exact).max() < 0.5 * out.scale + 4 * inputs
+    assert np.abs(got - exact).max() < 0.5 * out.scale + 1.1 * inputs
 
 
 def in_order(q: np.ndarray, taps: int) -> np.ndarray:

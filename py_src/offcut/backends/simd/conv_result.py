@@ -105,7 +105,9 @@ def fixed_point_of(
     inputs: Sequence[Quantization],
     steps: Quantization | None,
     bias: np.ndarray,
-    lanes: Sequence[int],
+    *,
+    limit: int,
+    lanes: int,
 ) -> FixedPoint | None:
     """Return how conv_winograd does a plain result, in fixed point, or None if it cannot."""
     assert steps is not None
@@ -117,7 +119,9 @@ def fixed_point_of(
             return None
         added = 0.0 if target.activation == "Relu" else q.most * float(ratios.max())
     middle = _middle(lw, target, steps)
-    return fixed_point(weights, bias, steps, inputs, middle=middle, lanes=len(lanes), added=added)
+    return fixed_point(
+        weights, bias, steps, inputs, limit=limit, middle=middle, lanes=lanes, added=added
+    )
 
 
 def folded(

@@ -36,17 +36,17 @@ def fixed_point(
     steps: Quantization,
     inputs: Sequence[Quantization],
     *,
+    limit: int,
     middle: float,
     lanes: int,
     added: float | None = None,
 ) -> FixedPoint | None:
     """Return the numbers with which no channel overflows or is coarse, None if there are none.
 
-    weights: (o, c, 3, 3), bias: (o, runs), inputs: of each channel. middle: the u8 that stands for
-    0.0. lanes: of inputs, with padding. added: steps that a residual adds at most to results of any
-    sign, 0 to those after a Relu, None if there is no residual.
+    weights: (o, c, 3, 3), bias: (o, runs), inputs: of each channel. limit: as for packing.
+    middle: the u8 that stands for 0.0. lanes: of inputs, with padding. added: steps that a residual
+    adds at most to results of any sign, 0 to those after a Relu, None if there is no residual.
     """
-    limit = max(q.most for q in inputs)
     room = 2.0**31 / limit - ROUNDING * lanes
     if room <= 0:
         return None

@@ -23,8 +23,10 @@ from offcut.backends.simd.lower_spread import emit_narrow, suits_narrow
 from offcut.backends.simd.packing import (
     FINE_CHANNELS,
     FINE_LIMIT,
+    FINE_LIMIT_WINOGRAD,
     TAPS,
     Packing,
+    limit_of,
     pack_direct,
     pack_fine,
     pack_fine_winograd,
@@ -115,7 +117,8 @@ def _emit_u8(
     fixed = None
     if plain and shape.same_3x3:
         inputs = source.quantizations
-        fixed = fixed_point_of(lw, weights(), target, inputs, steps, bias, source.lanes)
+        size = {"limit": limit_of(source), "lanes": len(source.lanes)}
+        fixed = fixed_point_of(lw, weights(), target, inputs, steps, bias, **size)
         plain = fixed is not None
     args = geometry(shape) | run_args
     values: tuple[Value, ...] = (source, out)
@@ -147,20 +150,22 @@ def _emit_u8(
 def _emit_stem(
     lw: Lowering, node: Node, shape: Shape, target: Target, source: Value, steps: Quantization
 ) -> None:
-    """Emit the convolution of the float input image to u8: in 13 bits, since 8 would blur it."""
+    """Emit the convolution of the float input image to u8: in more bits, since 8 would blur it."""
     low, high = lw.model.ranges[node.inputs[0]]
-    in_scale = max(abs(low), abs(high), 1e-20) / FINE_LIMIT
+    limit = FINE_LIMIT_WINOGRAD if shape.same_3x3 else FINE_LIMIT
+    in_scale = max(abs(low), abs(high), 1e-20) / limit
     target, steps = stored(lw, target, steps)
     out = lw.draft.u8_value(shape.o, shape.grid, steps, target.portions)
     weights, bias, run_args = weights_for(lw, node, shape, target)
     plain = target.activation in ("", "Relu", "Relu6")
     fixed = None
     if plain and shape.same_3x3:
-        both = [Quantization(65 * in_scale, 128)] * shape.per_group  # coarse and fine
-        fixed = fixed_point_of(lw, weights(), target, both, steps, bias, range(BLOCK))
+        inputs = [Quantization(in_scale, 0)] * shape.per_group
+        size = {"limit": 2 * limit, "lanes": BLOCK}  # see pack_fine_winograd
+        fixed = fixed_point_of(lw, weights(), target, inputs, steps, bias, **size)
         plain = fixed is not None
     pack = Packing(lw.draft, bias, *folded(lw, target, steps, plain), weights)
-    fine = _quantized_finely(lw, source, in_scale, whole=not shape.same_3x3)
+    fine = _quantized_finely(lw, source, in_scale, limit)
     args = geometry(shape) | run_args | epilogue(lw, target, out, steps, plain, fixed)
     args |= {"in": Table(fine.blocks), "fine": 1}
     if shape.same_3x3:
@@ -176,9 +181,9 @@ def _emit_stem(
     lw.u8[target.name] = out
 
 
-def _quantized_finely(lw: Lowering, source: Value, in_scale: float, *, whole: bool) -> Value:
-    """Emit the conversion of a float image to a block of `whole` channels, or coarse and fine."""
-    made = lw.draft.u8_value(2 * FINE_CHANNELS, source.grid, Quantization(in_scale, 128))
+def _quantized_finely(lw: Lowering, source: Value, in_scale: float, limit: int) -> Value:
+    """Emit the conversion of a float image to a block of cells of up to four i16."""
+    made = lw.draft.u8_value(2 * FINE_CHANNELS, source.grid, Quantization(in_scale, 0))
     args: dict[str, Argument] = {
         "in": Table(source.places),
         "out": Table(made.places),
@@ -187,8 +192,7 @@ def _quantized_finely(lw: Lowering, source: Value, in_scale: float, *, whole: bo
         "h": source.grid.height,
         "w": source.grid.width,
         "pitch": source.grid.pitch,
-        "parameters": np.full((source.channels, 2), 1.0 / in_scale, "<f4").tobytes(),
-        "whole": whole,
+        "parameters": np.array([(1.0 / in_scale, limit)] * source.channels, "<f4").tobytes(),
     }
     lw.emit("quantize_finely", source.grid.height, args, (source, made), name="quantize_finely")
     return made

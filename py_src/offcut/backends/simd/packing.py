@@ -15,8 +15,10 @@ from offcut.backends.simd.values import BLOCK, Value
 __all__ = [
     "FINE_CHANNELS",
     "FINE_LIMIT",
+    "FINE_LIMIT_WINOGRAD",
     "TAPS",
     "Packing",
+    "limit_of",
     "pack_direct",
     "pack_fine",
     "pack_fine_winograd",
@@ -25,7 +27,9 @@ __all__ = [
 ]
 
 TAPS = 36
-FINE_LIMIT, FINE_CHANNELS = 8159, 4  # of quantize_finely: the largest |input|, and how many
+FINE_CHANNELS = 4  # of quantize_finely, at most
+# Its largest |input|: for conv_direct 13 bits, for conv_winograd what its transform has room for.
+FINE_LIMIT, FINE_LIMIT_WINOGRAD = 8159, 327
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def _lane_factors(source: Value) -> np.ndarray:
     return np.array([channels[i] if i >= 0 else (0.0, 0.0) for i in source.lanes], np.float64)
 
 
-def _limit(source: Value) -> int:
+def limit_of(source: Value) -> int:
     """Return the largest number of steps of an input."""
     return max(plane.quantization.most for plane in source.planes)
 
@@ -110,7 +114,7 @@ def pack_winograd(
     emptiest = int((lanes >= 0).sum(axis=1).argmin())
     order = [emptiest, *(i for i in range(len(lanes)) if i != emptiest)]
     factors = _lane_factors(source).reshape(-1, BLOCK, 2)[order].reshape(-1, 2)
-    args = _winograd(pack, shape, lanes[order].reshape(-1), factors, fixed, _limit(source))
+    args = _winograd(pack, shape, lanes[order].reshape(-1), factors, fixed, limit_of(source))
     if source.bent:
         args["knees"] = np.frombuffer(source.knees, "<u4")[order].tobytes()
     return args | {"in": Table(tuple(source.blocks[i] for i in order))}
@@ -119,12 +123,14 @@ def pack_winograd(
 def pack_fine_winograd(
     pack: Packing, shape: Shape, in_scale: float, fixed: FixedPoint | None
 ) -> dict[str, Argument]:
-    """Pack for conv_winograd after quantize_finely: a pair for each channel, coarse and fine."""
-    lanes = np.full((FINE_CHANNELS, 2), -1)
-    lanes[: shape.per_group] = np.arange(shape.per_group)[:, None]
-    scales = np.tile((64 * in_scale, in_scale), FINE_CHANNELS)  # (lanes,)
-    factors = np.stack([scales, -128 * scales], axis=1)
-    return _winograd(pack, shape, lanes.reshape(-1), factors, fixed)
+    """Pack for conv_winograd after quantize_finely, whose values have both signs.
+
+    No result is larger than with inputs of one sign up to twice the limit.
+    """
+    lanes = np.arange(BLOCK)
+    lanes[shape.per_group :] = -1
+    factors = np.array([(in_scale, 0.0)] * BLOCK)
+    return _winograd(pack, shape, lanes, factors, fixed, 2 * FINE_LIMIT_WINOGRAD)
 
 
 def _winograd(
@@ -133,7 +139,7 @@ def _winograd(
     lanes: np.ndarray,
     factors: np.ndarray,
     fixed: FixedPoint | None,
-    limit: int = 255,
+    limit: int,
 ) -> dict[str, Argument]:
     blocks, row = blocks_for(shape.o), shape.per_group * 9
     args = pack.add(blocks, lanes, factors, row=row, limit=limit, winograd=True, fixed=fixed)
@@ -160,7 +166,7 @@ def pack_direct(pack: Packing, shape: Shape, source: Value) -> dict[str, Argumen
     if shape.groups > 1:
         pack = replace(pack, source=_dense(pack.source, shape))
     lanes, factors = _tap_lanes(shape, source, "taps first")
-    row, limit = source.channels * shape.taps, _limit(source)
+    row, limit = source.channels * shape.taps, limit_of(source)
     args = pack.add(blocks_for(shape.o), lanes, factors, row=row, limit=limit)
     return args | {"blocks_in": len(source.blocks)}
 

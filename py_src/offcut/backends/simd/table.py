@@ -36,7 +36,7 @@ LAYOUTS: dict[str, str] = {  # argument struct -> "name:code" of each field, cod
         count_padding:I h_end:i w_end:i""",
     "resize": """in:I out:I planes:I h_in:i w_in:i h_out:i w_out:i pitch_in:I pitch_out:I rows:I
         columns:I doubling:I""",
-    "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I whole:I",
+    "convert": "in:I out:I planes:I counts:I h:i w:i pitch:I parameters:I",
     "affine": """in:I out:I other:I planes:I counts:I factors:I terms:I h:i w:i pitch_in:I
         pitch_out:I scale:f second:f offset:f steps:f zero:f limits:I least:I most:I
         joint:I border:I""",

@@ -59,8 +59,12 @@ static void transform_tiles(const uint8_t *in, uint32_t pitch, int knee, int n, 
     i16x8 columns[(4 * GROUP + 2) * 6];  // [column][6 rows]
     for (int x = 0; x < 4 * n + 2; x++, in += CELL) {
         i16x8 d[6];
-        UNROLL for (int i = 0; i < 6; i++) d[i] = load_u8_as_i16(in + (uint32_t)i * pitch);
-        if (knee != LINEAR) UNROLL for (int i = 0; i < 6; i++) d[i] = unbend(d[i], knee);
+        if (knee == WIDE) {
+            UNROLL for (int i = 0; i < 6; i++) d[i] = load_i16x8(in + (uint32_t)i * pitch);
+        } else {
+            UNROLL for (int i = 0; i < 6; i++) d[i] = load_u8_as_i16(in + (uint32_t)i * pitch);
+            if (knee != LINEAR) UNROLL for (int i = 0; i < 6; i++) d[i] = unbend(d[i], knee);
+        }
         transform_6(d[0], d[1], d[2], d[3], d[4], d[5], columns + x * 6, 1);
     }
     for (int row = 0; row < 6; row++) {

@@ -54,20 +54,9 @@ void quantize(args *a) {
     }
 }
 
-// What 8 bits would blur: v = round(float * steps), |v| <= 8159, of up to four channels. `out` is a
-// single plane. With `whole`, for conv_direct, a cell begins with the v of four channels, i16. Else
-// it begins with two u8 for each, so that conv_winograd can read them as a pair of channels, with
-// weights 64 times the other's for coarse ones, which come first:
-//
-//   v = (coarse - 128) * 64 + (fine - 128),  96 <= fine <= 160
-//
-// |v| <= 8159, so coarse is at most 255. A zero is 128 in both, in the border too. parameters: steps
-// of each channel, twice.
-INLINE u8x16 split(i16x8 v) {
-    i16x8 coarse = (v + 32) >> 6, fine = v - (coarse << 6);
-    return (u8x16)((u16x8)(coarse + 128) | (u16x8)(fine + 128) << 8);
-}
-
+// What 8 bits would blur: v = round(float * steps), of up to four channels. `out` is a single plane,
+// whose cells begin with the v of four channels, i16. parameters: of each channel, steps and the
+// largest |v|.
 void quantize_finely(args *a) {
     const convert_args *c = &a->op->convert;
     uint8_t *plane = a->memory + *table_of(a, c->out);
@@ -76,23 +65,16 @@ void quantize_finely(args *a) {
     require(c->planes == 1 && channels <= 4);
     for (int y; (y = next_piece(a)) >= 0;) {
         uint8_t *to = plane + y * (int64_t)c->pitch;
-        for (int x = 0; x < c->w; x += 4, to += 4 * CELL) {
-            i32x4 v[4] = {0};
-            for (int channel = 0; channel < channels; channel++) {
-                const float *from = channel_of(a, c->in, channel) + y * c->w + x;
-                v[channel] = round_f32(within(
-                    load_some(from, c->w - x) * splat_f32(parameters[2 * channel]),
-                    -8159.0f, 8159.0f));
+        for (int channel = 0; channel < channels; channel++, to += 2) {
+            const float *from = channel_of(a, c->in, channel) + y * c->w;
+            float steps = parameters[2 * channel], most = parameters[2 * channel + 1];
+            int16_t *cell = (int16_t *)to;
+            for (int x = 0; x < c->w; x += 4, cell += 2 * CELL) {
+                i32x4 v = round_f32(
+                    within(load_some(from + x, c->w - x) * splat_f32(steps), -most, most));
+                UNROLL for (int i = 0; i < 4; i++) cell[i * CELL / 2] = (int16_t)v[i];
             }
-            i16x8 first = narrow_i32(v[0], v[1]), last = narrow_i32(v[2], v[3]);
-            i32x4 pairs = (i32x4)__builtin_shufflevector(first, first, 0, 4, 1, 5, 2, 6, 3, 7);
-            i32x4 others = (i32x4)__builtin_shufflevector(last, last, 0, 4, 1, 5, 2, 6, 3, 7);
-            i16x8 cells[2] = {(i16x8)__builtin_shufflevector(pairs, others, 0, 4, 1, 5),
-                              (i16x8)__builtin_shufflevector(pairs, others, 2, 6, 3, 7)};
-            for (int i = 0; i < 2; i++)
-                store_halves(to + 2 * i * CELL, to + 2 * i * CELL + CELL,
-                             c->whole ? (u8x16)cells[i] : split(cells[i]));
         }
-        fill_border(plane, c->pitch, y, 1, c->h, c->w, c->whole ? 0 : 128);
+        fill_border(plane, c->pitch, y, 1, c->h, c->w, 0);
     }
 }

@@ -35,9 +35,9 @@ INLINE const float *bias_of(const args *a, const conv_args *c, int block, int y,
     return (const float *)(a->memory + c->bias) + (run * c->blocks_out + (uint32_t)block) * 8;
 }
 
-// Where a block of the input bends.
+// Where a block of the input bends, or that it is one of quantize_finely.
 INLINE int knee_of(const args *a, const conv_args *c, int block) {
-    return c->knees ? (int)table_of(a, c->knees)[block] : LINEAR;
+    return c->knees ? (int)table_of(a, c->knees)[block] : c->fine ? WIDE : LINEAR;
 }
 
 // The u8 at cell (y, x) of a block of output channels.

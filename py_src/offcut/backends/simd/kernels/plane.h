@@ -9,8 +9,8 @@
 //   steps = u8 + 2 * max(u8 - knee, 0)        0, 1, ..., 185, 186, 189, 192, ..., 393
 //
 // A plane that is not bent has its knee at 255. Larger u8 stand for larger values all the same, and
-// 0 for 0.
-enum { KNEE = 186, LINEAR = 255 };
+// 0 for 0. WIDE: not u8, but cells of i16 that quantize_finely has made.
+enum { KNEE = 186, LINEAR = 255, WIDE = 256 };
 
 INLINE i16x8 unbend(i16x8 v, int knee) {
     i16x8 over = beyond_u16(v, splat_i16((int16_t)knee));

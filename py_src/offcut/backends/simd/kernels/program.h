@@ -49,7 +49,7 @@ typedef struct {
     float steps, zero;  // output in u8 steps = real value * steps + zero; 1 and 0 in plain ones
     uint32_t border;    // the zero point of the output
     uint32_t bent;      // 1: the output's planes are bent; see plane.h
-    uint32_t knees;     // u32 [blocks_in]: of the input's planes; 0: none is bent
+    uint32_t knees;     // u32 [blocks_in]: of the input's planes; 0: none is bent, or it is fine
     uint32_t residual_knee;
     uint32_t pairs;  // Winograd: pairs of channels in the first block, the emptiest one
     int32_t residual_floor;  // plain Winograd: what the residual is added to at the least
@@ -89,7 +89,6 @@ typedef struct {
     int32_t h, w;
     uint32_t pitch;
     uint32_t parameters;  // f32 [channels][2]: steps and zero; dequantize: [3]: scale, offset, knee
-    uint32_t whole;       // quantize_finely: 1: i16 instead of two u8
 } convert_args;
 
 // u8 planes by channel: u8 = in * factor * scale + other * second + factor * offset + term * steps
@@ -162,7 +161,7 @@ typedef struct {
     uint32_t runs;          // biases per output channel
     uint32_t bias;          // f32 [channels_out][runs], 0 for none
     uint32_t bias_stride;   // floats from one run to the next in bias_packed
-    uint32_t limit;         // the largest |input|: 255, or 8159 for fine inputs
+    uint32_t limit;         // the largest |input|: 255, 393 if bent, or see packing.py for fine ones
     uint32_t parts;         // plain Winograd: of a step, which results have; else 0
     float most_units;       // of sums, in a step: see pack.c
     uint32_t winograd;      // 1: rows are 3x3 kernels, to be transformed

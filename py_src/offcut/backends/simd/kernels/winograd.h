@@ -24,7 +24,8 @@ enum { FINE_BITS = 13, PART_BITS = 3, OTHER_BITS = 6 };
 // B^T on six vectors, results `stride` vectors apart. In the first pass inputs are 0..393; a row's
 // coefficients of one sign add up to at most 8, so its results are within 8 * 393 = 3144. In the
 // second pass the sum of absolute coefficients is at most 10, so all values, also between the
-// steps, are within 10 * 3144 = 31440: 16 bits hold them.
+// steps, are within 10 * 3144 = 31440: 16 bits hold them. An image (quantize_finely) is within 327
+// of both signs: 10 * 10 * 327 = 32700.
 INLINE void transform_6(i16x8 d0, i16x8 d1, i16x8 d2, i16x8 d3, i16x8 d4, i16x8 d5, i16x8 *out,
                         int stride) {
     i16x8 d42 = d4 - d2, d31 = d3 - d1;
