@@ -18,4 +18,4 @@ SHARE = 0.25  # of the former that may be unsure
 def is_doubtful(alpha: np.ndarray) -> bool:
     """Return whether much of what might be the subject is unsure. alpha: f32 (h, w)."""
     possible = np.count_nonzero(alpha > LEAST)
-    return possible - np.count_nonzero(alpha >= MOST) > SHARE * possible
+    return bool(possible - np.count_nonzero(alpha >= MOST) > SHARE * possible)

@@ -20,6 +20,7 @@ from offcut.convert.rounding import round_balanced
 from offcut.convert.steps import finish, run_steps
 from offcut.errors import ModelFormatError
 from offcut.quant import SCHEMES, small_floats
+from offcut.spans import spans_for
 from tests.convert.drafts import CARD, calibrated, outputs, photos, small
 
 INPUTS = photos()
@@ -245,9 +246,18 @@ def test_steps_by_sensitivity_are_finer_where_errors_do_more_harm() -> None:
 def test_correct_bias_restores_the_mean() -> None:
     draft = calibrated(small(), INPUTS)
     rows = recipe(Recipe(scheme="int3-group-16", method="nearest"))
+    fewer = [row for row in rows if row["step"] != "correct_bias"]
     wanted = outputs(draft, INPUTS).mean()
-    without, with_it = (outputs(run_steps(draft, r), INPUTS).mean() for r in (rows[:-1], rows))
+    without, with_it = (outputs(run_steps(draft, r), INPUTS).mean() for r in (fewer, rows))
     assert abs(with_it - wanted) < abs(without - wanted)
+
+
+def test_spans_are_those_of_the_values_as_they_are_in_the_end() -> None:
+    draft = run_steps(calibrated(small(), INPUTS), recipe(Recipe()))
+    assert draft.spans
+    for name, spans in draft.spans.items():
+        row = draft.statistics[name]
+        assert np.array_equal(spans, spans_for(row.maximum, float(np.float32(row.maximum.max()))))
 
 
 def test_layers_that_are_kept_stay_in_float16() -> None:

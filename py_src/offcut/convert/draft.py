@@ -27,7 +27,7 @@ class Draft:
     they will be stored, once a rounding step has run, which keeps all weights from before as exact.
     decided: the weights of a file that was made before, for steps that need photos when there are
     none at hand. sensitivity: of each weight's rows, (o,), where steps are to follow it; it is that
-    of the graph as it is when grids are chosen.
+    of the graph as it is when grids are chosen. spans: of values, as they will be stored.
     """
 
     graph: Graph
@@ -39,6 +39,7 @@ class Draft:
     grids: Mapping[str, Grid | str] = field(default_factory=dict)
     rounded: Mapping[str, QuantizedTensor] = field(default_factory=dict)
     exact: Mapping[str, np.ndarray] = field(default_factory=dict)
+    spans: Mapping[str, np.ndarray] = field(default_factory=dict)
     record: tuple[str, ...] = ()  # what each step did, for people
 
     def note(self, line: str) -> Draft:

@@ -51,4 +51,5 @@ def recipe(choice: Recipe) -> list[dict[str, Any]]:
     rows.append({"step": "round", "method": choice.method})
     if choice.method != "gptq":  # which corrects as it goes
         rows.append({"step": "correct_bias"})
+    rows.append({"step": "store_spans"})
     return rows

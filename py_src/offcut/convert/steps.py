@@ -7,6 +7,7 @@
         { step = "calibrate", scheme = "int8-both-channels", range = "max" },
         { step = "round", method = "balanced" },
         { step = "correct_bias" },
+        { step = "store_spans" },
     ]
 
 A step is a function from a Draft to a Draft; the other keys of its row are its parameters. A new
@@ -19,6 +20,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from offcut.card import ModelCard
 from offcut.container import Model
@@ -64,6 +67,19 @@ def round_by(
     return round_weights(draft, method=method)
 
 
+def store_spans(draft: Draft) -> Draft:
+    """Let each channel of a value take its own portion of the value's range, in the simd backend.
+
+    After all steps that change values.
+    """
+    spans = spans_of(draft.graph, draft.statistics)
+    narrow = sum(int(np.count_nonzero(row)) for row in spans.values())
+    draft = replace(draft, spans=spans)
+    return draft.note(
+        f"store_spans: {narrow} of {sum(map(len, spans.values()))} channels take less than all"
+    )
+
+
 STEPS: dict[str, Step] = {
     "prune": prune_dead,
     "shift": shift,
@@ -73,6 +89,7 @@ STEPS: dict[str, Step] = {
     "train": trained,
     "correct_bias": correct_bias,
     "store_biases": store_biases,
+    "store_spans": store_spans,
 }
 
 
@@ -109,9 +126,9 @@ def run_steps(
 
 
 def finish(draft: Draft, card: ModelCard) -> Model:
-    """Return the draft as a model: weights as they are stored, ranges and spans from statistics."""
-    ranges, spans = ranges_of(draft.statistics), spans_of(draft.graph, draft.statistics)
-    model = Model(draft.graph, stored_weights(draft), card, ranges, spans)
+    """Return the draft as a model: weights as they are stored, ranges from the statistics."""
+    ranges = ranges_of(draft.statistics)
+    model = Model(draft.graph, stored_weights(draft), card, ranges, draft.spans)
     model.check()
     return model
 

@@ -60,7 +60,7 @@ static void transform_tiles(const uint8_t *in, uint32_t pitch, int knee, int n, 
     for (int x = 0; x < 4 * n + 2; x++, in += CELL) {
         i16x8 d[6];
         if (knee == WIDE) {
-            UNROLL for (int i = 0; i < 6; i++) d[i] = load_i16x8(in + (uint32_t)i * pitch);
+            UNROLL for (int i = 0; i < 6; i++) d[i] = load_i16x4(in + (uint32_t)i * pitch);
         } else {
             UNROLL for (int i = 0; i < 6; i++) d[i] = load_u8_as_i16(in + (uint32_t)i * pitch);
             if (knee != LINEAR) UNROLL for (int i = 0; i < 6; i++) d[i] = unbend(d[i], knee);

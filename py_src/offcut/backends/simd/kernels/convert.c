@@ -55,8 +55,8 @@ void quantize(args *a) {
 }
 
 // What 8 bits would blur: v = round(float * steps), of up to four channels. `out` is a single plane,
-// whose cells begin with the v of four channels, i16. parameters: of each channel, steps and the
-// largest |v|.
+// whose cells begin with the v of four channels, i16, 0 for those that are missing. parameters: of
+// each channel, steps and the largest |v|.
 void quantize_finely(args *a) {
     const convert_args *c = &a->op->convert;
     uint8_t *plane = a->memory + *table_of(a, c->out);
@@ -65,9 +65,11 @@ void quantize_finely(args *a) {
     require(c->planes == 1 && channels <= 4);
     for (int y; (y = next_piece(a)) >= 0;) {
         uint8_t *to = plane + y * (int64_t)c->pitch;
-        for (int channel = 0; channel < channels; channel++, to += 2) {
-            const float *from = channel_of(a, c->in, channel) + y * c->w;
-            float steps = parameters[2 * channel], most = parameters[2 * channel + 1];
+        for (int channel = 0; channel < 4; channel++, to += 2) {
+            int there = channel < channels ? channel : 0;
+            const float *from = channel_of(a, c->in, there) + y * c->w;
+            float steps = channel == there ? parameters[2 * channel] : 0;
+            float most = parameters[2 * there + 1];
             int16_t *cell = (int16_t *)to;
             for (int x = 0; x < c->w; x += 4, cell += 2 * CELL) {
                 i32x4 v = round_f32(

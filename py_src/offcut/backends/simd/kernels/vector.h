@@ -45,6 +45,14 @@ DEFINE_MEMORY(i32x4)
 DEFINE_MEMORY(f32x4)
 
 INLINE i16x8 widen_u8x8(u8x8 v) { return __builtin_convertvector(v, i16x8); }
+
+// Four numbers, and four zeros.
+INLINE i16x8 load_i16x4(const void *from) {
+    int64_t four;
+    __builtin_memcpy(&four, from, sizeof four);
+    return (i16x8)(VECTOR(int64_t, 16)){four, 0};
+}
+
 INLINE i16x8 load_u8_as_i16(const uint8_t *from) { return widen_u8x8(load_u8x8(from)); }
 INLINE f32x4 float_of(i32x4 v) { return __builtin_convertvector(v, f32x4); }
 INLINE f32x4 float_of_u8x4(u8x4 v) { return __builtin_convertvector(v, f32x4); }
