@@ -315,4 +315,5 @@ def _spans(
         raise ModelFormatError(f"spans: {spans.shape}, the graph has {sum(counts)} channels")
     if spans.max(initial=0) > MOST_SPAN:
         raise ModelFormatError(f"spans: expected at most {MOST_SPAN}")
-    return dict(zip(names, np.split(spans, np.cumsum(counts)[:-1]), strict=True))
+    own = spans.copy()  # a view would keep the whole file in memory
+    return dict(zip(names, np.split(own, np.cumsum(counts)[:-1]), strict=True))

@@ -58,6 +58,7 @@ def test_a_model_that_waits_does_without_its_file() -> None:
 
     assert model is not None
     assert model.weights["w1"].decode()[0, 0] == 30
+    assert model.spans["red"].tolist() == [0, 96, 96, 96]
 
 
 def test_another_file_does_not_find_it() -> None:
