@@ -77,9 +77,10 @@ class Lowering:
 
     def portions_of(self, name: str) -> tuple[float, ...]:
         """Return how much of the value's range each channel takes; empty: all take all of it."""
-        if name not in self.by_channel or name not in self.model.spans:
+        spans = self.model.spans.get(name)
+        if spans is None or not spans.any() or name not in self.by_channel:
             return ()
-        return tuple(portions_of(self.model.spans[name]).tolist())
+        return tuple(portions_of(spans).tolist())
 
     def wants_u8(self, name: str) -> bool:
         """Return whether the value fills planes, so that u8 is worth it."""
