@@ -41,7 +41,7 @@ from offcut.convert.shift import shift
 from offcut.convert.statistics import ranges_of, spans_of
 from offcut.errors import ModelFormatError
 
-__all__ = ["STEPS", "finish", "recorded", "run_steps", "steps_of"]
+__all__ = ["STEPS", "finish", "recorded", "run_steps", "steps_of", "store_spans"]
 
 Step = Callable[..., Draft]
 Report = Callable[[int, int], None]  # done, of how many

@@ -22,7 +22,7 @@ from offcut.convert.importer import import_file
 from offcut.convert.recipes import recipe as steps_for
 from offcut.convert.rounding import store_biases
 from offcut.convert.statistics import ChannelStatistics
-from offcut.convert.steps import finish, run_steps
+from offcut.convert.steps import finish, run_steps, store_spans
 from offcut.errors import ModelFormatError
 from offcut.train import variants
 from offcut.train.data import Photos, whole
@@ -87,7 +87,7 @@ def train_file(
         inputs = (x[None].numpy() for x in whole(folders.photos[:CALIBRATION], card.input))
         exact = {name: tensor.decode() for name, tensor in made.rounded.items()}
         seen = replace(made, weights={**made.weights, **exact})
-        made = attach(made, calibrate(seen, inputs))
+        made = store_spans(attach(made, calibrate(seen, inputs)))
     return finish(made, card), made
 
 
@@ -110,7 +110,8 @@ def prepare(
     else:
         assert recipe.quantization is not None
         draft = replace(draft, photos=tuple(x[None].numpy() for x in inputs))
-        pupil = quantized(run_steps(draft, steps_for(recipe.quantization), report))
+        rounded = run_steps(draft, steps_for(recipe.quantization), report)
+        pupil = quantized(replace(rounded, spans={}))  # trained weights make other values
     save(pupil, folders.run, card)
     return pupil
 
