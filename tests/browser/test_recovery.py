@@ -141,8 +141,11 @@ def test_M2_photo_that_costs_a_second_worker_can_be_tried_again_by_hand(
     for _ in range(2):
         app.wait_until(lambda: app.attribute("photo") == "working", "it is at work", BOOT_SECONDS)
         app.wait("working", seconds=BOOT_SECONDS)
+        broken = python_worker(app)
         break_worker(app)
-        app.wait("booting", seconds=20)
+        app.wait_until(
+            lambda: bool(app.page.workers) and python_worker(app) is not broken, "another", 20
+        )
     app.wait_until(lambda: "out of luck" in app.error, "the error is told", 20)
     app.wait("error", seconds=BOOT_SECONDS)
 
