@@ -60,6 +60,14 @@ class Graph:
         last = {name: at for at, node in enumerate(self.nodes) for name in node.inputs if name}
         return last | {name: len(self.nodes) for name in self.outputs}
 
+    def users(self) -> dict[str, list[Node]]:
+        """Map each value that is read to the nodes that read it, in order."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in node.inputs:
+                found.setdefault(name, []).append(node)
+        return found
+
     def multiply_accumulates(self) -> int:
         """Count the multiply-accumulates of the convolutions, as a direct convolution does them."""
         total = 0

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from offcut.graph import Graph, Node
+from offcut.graph import Graph
 
 __all__ = ["FOLLOWING", "MOST_SPAN", "portions_of", "spanned_values", "spans_for"]
 
@@ -42,10 +42,7 @@ def spanned_values(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> l
 
     What an Add alone reads is not among them, since it is seldom kept.
     """
-    users: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            users.setdefault(name, []).append(node)
+    users = graph.users()
     return [
         node.name
         for node in graph.nodes

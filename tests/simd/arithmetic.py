@@ -68,6 +68,13 @@ def unbend(q: np.ndarray) -> np.ndarray:
     return q.astype(np.int64) + 2 * np.maximum(q.astype(np.int64) - 186, 0)
 
 
+def padded_lanes(steps: np.ndarray, zero: int) -> np.ndarray:
+    """Return steps (c, h, w) with as many channels as their blocks of 8 have."""
+    in_last_plane = len(steps) % 16 or 16
+    missing = (8 if in_last_plane <= 8 else 16) - in_last_plane
+    return np.concatenate([steps, np.full((missing, *steps.shape[1:]), zero, steps.dtype)])
+
+
 def packed(pack: Mapping[str, Any], source: np.ndarray, taps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return u (lanes, o, taps) with input scales folded in, and the bias (runs, o)."""
     lanes = np.frombuffer(pack["lanes"], "<i4")

@@ -154,7 +154,7 @@ def test_two_convolutions_give_the_bytes_of_their_arithmetic(
     (got,) = run(native, model, {"x": x}).values()
 
     q = quantization(*model.ranges["x"])
-    values = lanes(arithmetic.quantize(x[0], q.scale, q.zero), q)
+    values = arithmetic.padded_lanes(arithmetic.quantize(x[0], q.scale, q.zero), q.zero)
     for step, pack in zip(convs, draft.packs, strict=True):
         direct = step.kernel == "conv_direct"
         u, bias = arithmetic.packed(pack.args, pack.source(), 1 if direct else 9)
@@ -164,13 +164,6 @@ def test_two_convolutions_give_the_bytes_of_their_arithmetic(
         else:
             made = arithmetic.winograd(step.args, u, bias, pack.args, values, q.zero)
         q = Quantization(1.0, 0)
-        values = lanes(arithmetic.unbend(made), q)
+        values = arithmetic.padded_lanes(arithmetic.unbend(made), q.zero)
     out = quantization(*model.ranges["z"])
     assert np.array_equal(got[0], arithmetic.dequantize(made, out.scale, out.zero))
-
-
-def lanes(steps: np.ndarray, q: Quantization) -> np.ndarray:
-    """Return steps (c, h, w) with as many channels as their blocks of 8 have."""
-    in_last_plane = len(steps) % 16 or 16
-    missing = (8 if in_last_plane <= 8 else 16) - in_last_plane
-    return np.concatenate([steps, np.full((missing, *steps.shape[1:]), q.zero, steps.dtype)])

@@ -79,11 +79,7 @@ READERS: dict[str, tuple[list[Node], bool]] = {
 
 
 def by_channel(model: Model) -> frozenset[str]:
-    users: dict[str, list[Node]] = {}
-    for node in model.graph.nodes:
-        for name in node.inputs:
-            users.setdefault(name, []).append(node)
-    return values_by_channel(model.graph, users)
+    return values_by_channel(model.graph, model.graph.users())
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -137,14 +133,14 @@ def test_a_sum_of_uneven_values_gives_the_bytes_of_its_arithmetic(
     (got,) = run(native, model, {"x": x}).values()
 
     q = quantization(*model.ranges["x"])
-    values = {"x": lanes(arithmetic.quantize(x[0], q.scale, q.zero), q.zero)}
+    values = {"x": arithmetic.padded_lanes(arithmetic.quantize(x[0], q.scale, q.zero), q.zero)}
     zeros = {"x": q.zero}
     for step, pack, source in zip(convs, draft.packs, ("x", "x", "p"), strict=True):
         residual = values["y"][:c] if step.name == "p" else None
         made = convolved(step, pack, values[source], zeros[source], residual)
         zeros[step.name] = int(step.args["border"])
         steps = arithmetic.unbend(made) if step.args["bent"] else made
-        values[step.name] = lanes(steps, zeros[step.name])
+        values[step.name] = arithmetic.padded_lanes(steps, zeros[step.name])
     out = quantization(*model.ranges["z"])
     assert np.array_equal(got[0], arithmetic.dequantize(made, out.scale, out.zero))
 
@@ -159,10 +155,3 @@ def convolved(
     u, bias = arithmetic.packed(pack.args, pack.source(), 1)
     y = arithmetic.direct(step.args, u[..., 0], pack.args, x, zero)
     return arithmetic.finish(step.args, y, bias, residual)
-
-
-def lanes(steps: np.ndarray, zero: int) -> np.ndarray:
-    """Return steps (c, h, w) with as many channels as their blocks of 8 have."""
-    in_last_plane = len(steps) % 16 or 16
-    missing = (8 if in_last_plane <= 8 else 16) - in_last_plane
-    return np.concatenate([steps, np.full((missing, *steps.shape[1:]), zero, steps.dtype)])

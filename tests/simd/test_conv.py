@@ -64,13 +64,6 @@ def conv_of(draft: Draft) -> Instruction:
     )
 
 
-def padded_lanes(x: np.ndarray, zero: int) -> np.ndarray:
-    """Return x (c, h, w) with as many channels as its blocks of 8 have."""
-    in_last_plane = len(x) % 16 or 16
-    missing = (8 if in_last_plane <= 8 else 16) - in_last_plane
-    return np.concatenate([x, np.full((missing, *x.shape[1:]), zero, np.uint8)])
-
-
 def expected(model: Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Return the output by the arithmetic of the kernel that lowering chose."""
     draft = lower(model, LOWERING, quantize=True)
@@ -86,7 +79,7 @@ def expected(model: Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
         q = arithmetic.winograd(step.args, u, bias, pack, x, q_in.zero, residual)
     else:
         u, bias = arithmetic.packed(pack, source, 1)
-        x = padded_lanes(x, q_in.zero)
+        x = arithmetic.padded_lanes(x, q_in.zero)
         y = arithmetic.direct(step.args, u[..., 0], pack, x, q_in.zero)
         q = arithmetic.finish(step.args, y, bias, residual)
     out = quantization(*model.ranges[model.graph.outputs[0]], activation)
@@ -130,7 +123,7 @@ def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -
     (got,) = run(native, model, {"x": x}).values()
 
     q_in = quantization(*model.ranges["x"])
-    lanes = padded_lanes(arithmetic.quantize(x[0], q_in.scale, q_in.zero), q_in.zero)
+    lanes = arithmetic.padded_lanes(arithmetic.quantize(x[0], q_in.scale, q_in.zero), q_in.zero)
     u, bias = arithmetic.packed(pack, weights["w"], 1)
     blocks_first = u[..., 0].reshape(-1, kernel[0] * kernel[1], 8, o)  # (blocks, taps, 8, o)
     q, scale = arithmetic.rounded(u[..., 0], 255)

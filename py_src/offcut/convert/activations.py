@@ -24,10 +24,7 @@ SAME = ("MaxPool", "Resize")  # operators that keep their input's scale
 
 def levels_of(graph: Graph, statistics: Mapping[str, ChannelStatistics]) -> dict[str, Quantization]:
     """Return how each value is quantized that is kept in 8 bits."""
-    users: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            users.setdefault(name, []).append(node)
+    users = graph.users()
     found: dict[str, Quantization] = {}
     for node in graph.nodes:
         shape = graph.shapes[node.name]

@@ -25,11 +25,7 @@ def fold_affine(draft: Draft) -> Draft:
     nothing else reads those.
     """
     graph = draft.graph
-    users: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            users.setdefault(name, []).append(node)
-    state = _State(graph, dict(draft.weights), users)
+    state = _State(graph, dict(draft.weights), graph.users())
     for node in graph.nodes:
         affine = _affine(node, graph, state.weights)
         if affine is None or not (state.fold(node, *affine) or state.fold_part(node, *affine)):

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from offcut.graph import Graph, Node
+from offcut.spans import FOLLOWING
 
 __all__ = ["Families", "families", "is_plain_add", "propagate"]
 
 PASSING = ("MaxPool", "Resize")  # per channel; commute with x -> s x + m for s > 0
-FOLLOWING = ("", "Relu")  # activations that commute with a positive factor
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,10 +182,7 @@ Lower = Callable[[Lowering, Node], str]
 def lower(model: Model, lowerings: Mapping[str, Lower], *, quantize: bool) -> Draft:
     """Return the program of the model's graph. quantize: use u8 where ranges are known."""
     graph = model.graph
-    users: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            users.setdefault(name, []).append(node)
+    users = graph.users()
     quantize = quantize and bool(model.ranges)
     state = Lowering(model, quantize, users=users)
     if quantize:
