@@ -101,14 +101,21 @@ def test_direct_gives_the_bytes_of_its_arithmetic(native: Machine, seed: int) ->
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -> None:
+@pytest.mark.parametrize("kind", ["same 3x3", "1x1", "strided 3x3"])
+def test_narrow_gives_the_floats_of_its_arithmetic(
+    native: Machine, kind: str, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
-    c, o = int(rng.integers(8, 70)), int(rng.integers(1, 8))
+    c, o = int(rng.integers(8, 70)), int(rng.integers(1, 8 if kind == "same 3x3" else 4))
     h, w = (int(size) for size in rng.integers(1, 30, 2))
-    attributes: dict[str, Any] = {"pads": (1, 1, 1, 1)}
-    kernel = (3, 3)
-    if seed % 2:
-        o, kernel, attributes = min(o, 3), (1, 1), {}
+    kernel, attributes = (1, 1), dict[str, Any]()
+    if kind == "same 3x3":
+        kernel, attributes = (3, 3), {"pads": (1, 1, 1, 1)}
+    if kind == "strided 3x3":
+        kernel, strides = (3, 3), (int(rng.integers(1, 4)), int(rng.integers(1, 3)))
+        pads = (int(rng.integers(2)), 1, int(rng.integers(2)), 1)
+        h, w = h + 2, 4 * strides[1] * int(rng.integers(1, 6))
+        attributes = {"strides": strides, "pads": pads}
     weights = {
         "w": rng.standard_normal((o, c, *kernel)).astype(np.float32),
         "b": rng.standard_normal(o).astype(np.float32),
@@ -132,6 +139,33 @@ def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, seed: int) -
     assert np.array_equal(
         got[0], sums.astype(np.float32) * scale[:, None, None] + bias[0][:, None, None]
     )
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"strides": (2, 2), "pads": (1, 1, 1, 1)},  # outputs up to the 8th read up to the 17th cell
+        {"pads": (1, 2, 1, 1)},  # a border has one cell
+        {"pads": (1, 1, 2, 1)},
+        {"pads": (1, 1, 1, 1), "dilations": (1, 2)},
+    ],
+)
+def test_a_few_channels_that_read_beyond_a_border_take_the_direct_way(
+    native: Machine, attributes: dict[str, Any]
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 20, 9, 9)).astype(np.float32)
+    weights = {"w": rng.standard_normal((2, 20, 3, 3)).astype(np.float32)}
+    model = network([Node("Conv", ("x", "w"), ("y",), attributes)], {"x": x}, weights, ["y"])
+    assert conv_of(lower(model, LOWERING, quantize=True)).kernel == "conv_direct"
+
+    (got,) = run(native, model, {"x": x}).values()
+
+    q_in = quantization(*model.ranges["x"])
+    scale, zero = q_in.scale, q_in.zero
+    rounded = arithmetic.dequantize(arithmetic.quantize(x, scale, zero), scale, zero)
+    exact = conv(rounded, weights["w"], **attributes)
+    assert np.abs(got - exact).max() < 1e-3 * np.abs(exact).max()
 
 
 def test_too_many_channels_for_fixed_point_are_finished_in_floats(native: Machine) -> None:

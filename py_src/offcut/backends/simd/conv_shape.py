@@ -49,9 +49,12 @@ class Shape:
         return self.kernel == (3, 3) and simple and self.pads == (1, 1, 1, 1)
 
     @property
-    def same_1x1(self) -> bool:
-        """A 1x1 kernel that keeps the size."""
-        return self.kernel == self.strides == (1, 1) and self.groups == 1 and not any(self.pads)
+    def suits_narrow(self) -> bool:
+        """A shape that kernels/conv_narrow.c takes, without a cell beyond a plane's border."""
+        stride, dense = self.strides[1], self.groups == 1 and self.dilations == (1, 1)
+        known = (self.kernel[0], self.kernel[1], stride) in ((1, 1, 1), (3, 3, 1), (3, 3, 2))
+        last = self.grid.whole_width * stride - 1 + self.kernel[1] - 1 - self.pads[1]
+        return known and dense and last <= self.grid_in.whole_width and max(self.pads) <= 1
 
     @property
     def taps(self) -> int:

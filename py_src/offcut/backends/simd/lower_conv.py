@@ -40,7 +40,7 @@ __all__ = ["lower_conv"]
 
 GROUPS, SHALLOW = 4, 40  # as in kernels/conv_direct.c
 GROUP = 10  # most columns that a build of the kernels takes at a time (gemm.h)
-NARROW = 4  # fewer outputs go faster in conv_narrow
+NARROW = 4  # fewer outputs go faster in conv_narrow; of same 3x3 kernels, fewer than a block
 # In u8, groups are done as one convolution with zeros in its weights; more of them go in floats.
 DENSE_GROUPS = 4
 
@@ -128,8 +128,8 @@ def _emit_u8(
     if target.other:
         values += (lw.u8[target.other],)
     pack = Packing(lw.draft, bias, *folded(lw, target, steps, plain), weights)
-    few = shape.o < BLOCK if shape.same_3x3 else shape.same_1x1 and shape.o < NARROW
-    if out.floats and few and not run_args and not source.bent:
+    few = shape.o < (BLOCK if shape.same_3x3 else NARROW)
+    if out.floats and few and shape.suits_narrow and not run_args and not source.bent:
         kernel, units = "conv_narrow", shape.grid.height
         args |= pack_narrow(pack, shape, source)
         scratch = 0

@@ -61,9 +61,14 @@ class Grid:
     width: int
 
     @property
+    def whole_width(self) -> int:
+        """Cells of a row without its border: the width in whole tiles of 4."""
+        return -(-self.width // 4) * 4
+
+    @property
     def pitch(self) -> int:
         """Bytes from one row to the next."""
-        return (-(-self.width // 4) * 4 + 2) * CELL
+        return (self.whole_width + 2) * CELL
 
     @property
     def plane_bytes(self) -> int:
