@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offcut_build.bench.ops import LONG, MOST_TIMES, in_turn
+from offcut_build.bench.ops import AGAIN, LONG, MOST_TIMES, PEER, beside_peer, in_turn
 
 
 def runner(told: list[int], asked: list[int], each: float = 1.0) -> Callable[[int], float]:
@@ -52,3 +52,20 @@ def test_rounds_go_from_one_to_the_next_and_long_operators_run_once() -> None:
     spent = in_turn({"a": named("a", 9.0), "b": named("b", LONG + 1.0), "c": named("c", 9.0)}, 2)
     assert order == ["a", "b", "c", "a", "c"]
     assert {name: len(values) for name, values in spent.items()} == {"a": 2, "b": 1, "c": 2}
+
+
+def test_what_comes_close_to_the_peer_is_measured_anew_in_more_rounds() -> None:
+    asked: list[int] = []
+
+    def first_slow(times: int) -> float:
+        asked.append(times)
+        return 11.0 if len(asked) <= 3 else 9.0
+
+    spent = beside_peer({PEER: lambda _: 10.0, "u8": first_slow, "float32": lambda _: 30.0}, 3)
+    assert spent["u8"] == [9.0] * AGAIN * 3  # and not what the first rounds took
+    assert len(spent[PEER]) == AGAIN * 3
+
+
+def test_what_is_far_from_the_peer_is_measured_once() -> None:
+    spent = beside_peer({PEER: lambda _: 10.0, "u8": lambda _: 5.0, "float32": lambda _: 30.0}, 3)
+    assert {name: len(values) for name, values in spent.items()} == dict.fromkeys(spent, 3)

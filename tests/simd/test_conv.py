@@ -102,9 +102,7 @@ def test_direct_gives_the_bytes_of_its_arithmetic(native: Machine, seed: int) ->
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", ["same 3x3", "1x1", "strided 3x3"])
-def test_narrow_gives_the_floats_of_its_arithmetic(
-    native: Machine, kind: str, seed: int
-) -> None:
+def test_narrow_gives_the_floats_of_its_arithmetic(native: Machine, kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     c, o = int(rng.integers(8, 70)), int(rng.integers(1, 8 if kind == "same 3x3" else 4))
     h, w = (int(size) for size in rng.integers(1, 30, 2))

@@ -68,8 +68,9 @@ FOOT = """## How to read it
 - `ops/...`: one operator on one thread. The peer repeats it in a Loop, Offcut in its table of ops
   between two other operators, so that neither pays for calls and copies from and to Python or
   JavaScript. Each time is the least of two trials, so that a busy machine favours nobody; there are
-  more trips until the peer's take half as long as the call around them. `u8` is how a calibrated
-  model runs, `float32` how one without calibration does.
+  more trips until the peer's take half as long as the call around them. Three rounds; what comes
+  within a quarter of the peer's time, either way, is measured anew in fifteen, which alone count.
+  `u8` is how a calibrated model runs, `float32` how one without calibration does.
 """
 
 

@@ -18,7 +18,7 @@ from offcut_build.bench.op_model import onnx_bytes, shape_out
 from offcut_build.bench.rows import Row
 from offcut_build.console import say
 
-__all__ = ["PEER", "PRECISIONS", "Timed", "in_turn", "time_ops"]
+__all__ = ["PEER", "PRECISIONS", "Timed", "beside_peer", "in_turn", "time_ops"]
 
 PEER = "onnxruntime_web_float32"
 PRECISIONS = ("u8", "float32")
@@ -26,6 +26,7 @@ STRETCH = 8.0  # milliseconds that one measurement lasts at least
 MOST_TIMES = 2000
 PAGE_OPS = 60  # operators until both pages are replaced: their memory only grows
 LONG = 200.0  # milliseconds: what takes longer is measured once
+CLOSE, AGAIN = 1.25, 5  # up to that ratio, either way, so many times the rounds decide
 Runner = Callable[[int], float]  # how often -> milliseconds of one, 0 when that cannot be told
 TOLERANCE = {"u8": 0.06, "float32": 1e-3}  # of the largest value, that samples may differ by
 
@@ -97,7 +98,7 @@ def _time(peer: Page, offcut: Page, folder: Path, op: Op, rounds: int) -> Timed:
     opened = ask(offcut, "open", argument)
     runners = {PEER: partial(_run_peer, peer)}
     runners |= {precision: partial(_run_offcut, offcut, precision) for precision in PRECISIONS}
-    spent = in_turn(runners, rounds)
+    spent = beside_peer(runners, rounds)
     for name, values in spent.items():
         if median(values) <= 0:
             raise Error(f"{name}: {MOST_TIMES} trips could not be told from one")
@@ -111,6 +112,20 @@ def _run_peer(peer: Page, times: int) -> float:
 
 def _run_offcut(page: Page, precision: str, times: int) -> float:
     return float(ask(page, "run", {"precision": precision, "times": times}))
+
+
+def beside_peer(runners: Mapping[str, Runner], rounds: int) -> dict[str, list[float]]:
+    """Return the milliseconds of each runner in each round.
+
+    Where the first rounds leave it to chance who is faster, the peer or another, all are measured
+    anew in more rounds, and only these count.
+    """
+    spent = in_turn(runners, rounds)
+    middle = {name: max(median(values), 1e-6) for name, values in spent.items()}
+    ratios = [middle[name] / middle[PEER] for name in runners if name != PEER]
+    if any(1 / CLOSE < ratio < CLOSE for ratio in ratios):
+        return in_turn(runners, AGAIN * rounds)
+    return spent
 
 
 def in_turn(runners: Mapping[str, Runner], rounds: int) -> dict[str, list[float]]:
