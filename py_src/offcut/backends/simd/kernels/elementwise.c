@@ -10,19 +10,19 @@ enum { STEP = 16 };  // floats
 // See lower_elementwise.py.
 enum { KEEP_A, PLUS, MINUS, TIMES, OVER, SLOPE, LARGEST, SMALLEST, LIMITS };
 
-// An operand of a row: floats from `at` on, or (mask 0) STEP times the same one.
+// An operand of a row: floats from `at` on, or (stride 0) STEP times the same one.
 typedef struct {
     const float *at;
-    int mask;
+    int stride;  // floats from one step to the next
 } operand;
 
 // For n floats, a multiple of STEP: v and w are four of the operands, `expression` of the result.
 #define EACH(unroll, expression)                                                                   \
-    for (int x = 0; x < n; x += STEP)                                                              \
-        unroll for (int i = 0; i < STEP; i += 4) {                                                 \
-            f32x4 v = load_f32x4(a.at + (x & a.mask) + i), w = load_f32x4(b.at + (x & b.mask) + i);\
+    for (const float *end = to + n; to < end; to += STEP, a.at += a.stride, b.at += b.stride)      \
+        unroll for (unsigned i = 0; i < STEP; i += 4) {                                            \
+            f32x4 v = load_f32x4(a.at + i), w = load_f32x4(b.at + i);                              \
             (void)w;                                                                               \
-            store_f32x4(to + x + i, (expression));                                                 \
+            store_f32x4(to + i, (expression));                                                     \
         }                                                                                          \
     break
 
@@ -46,19 +46,19 @@ static void combine(const elementwise_args *e, operand a, operand b, float *to, 
     uint32_t last = e->activation == ACT_CLIP ? LIMITS : KEEP_A;
     each(e, e->combine == KEEP_A ? last : e->combine, a, b, to, n);
     if (e->combine != KEEP_A && e->activation != ACT_NONE)
-        each(e, last, (operand){to, -1}, b, to, n);
+        each(e, last, (operand){to, STEP}, b, to, n);
 }
 
 // An operand of a row: where it lies, or `buffer` filled with its only float.
 INLINE operand operand_of(const float *at, int column, float *buffer) {
-    if (column) return (operand){at, -1};
+    if (column) return (operand){at, STEP};
     UNROLL for (int x = 0; x < STEP; x += 4) store_f32x4(buffer + x, splat_f32(*at));
     return (operand){buffer, 0};
 }
 
 // The last floats of an operand, fewer than a step.
 static operand rest_of(operand a, int whole, int rest, float *buffer) {
-    if (!a.mask) return a;
+    if (!a.stride) return a;
     for (int x = 0; x < STEP; x++) buffer[x] = x < rest ? a.at[whole + x] : 0.0f;
     return (operand){buffer, 0};
 }
