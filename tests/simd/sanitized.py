@@ -29,9 +29,10 @@ import numpy as np
 
 from offcut.backends import no_checkpoint
 from offcut.backends.simd import LOWERING, compile_native, workbench
-from offcut.backends.simd.assemble import Assembly, _lifetimes, assemble
+from offcut.backends.simd.assemble import Assembly, assemble
 from offcut.backends.simd.draft import Instruction
 from offcut.backends.simd.library_native import NativeLibrary
+from offcut.backends.simd.lifetimes import lifetimes
 from offcut.backends.simd.lower import lower
 from offcut.backends.simd.program import Library, SimdProgram
 from offcut.container import Model
@@ -156,10 +157,12 @@ class SanitizedWorkbench(workbench.Workbench):
 
 
 def _buffer_spans(assembly: Assembly) -> Iterator[tuple[int, Span]]:
-    places, _ = plan(_lifetimes(assembly.draft))
+    buffers, owners = lifetimes(assembly.draft)
+    places, _ = plan(buffers)
     arena = assembly.offsets["arena"]
-    for number, (at, size) in enumerate(zip(places, assembly.draft.buffers, strict=True)):
-        yield number, (arena + at, arena + at + size - GAP)
+    for number, (owner, size) in enumerate(zip(owners, assembly.draft.buffers, strict=True)):
+        at = arena + places[owner]
+        yield number, (at, at + size - GAP)
 
 
 def run(

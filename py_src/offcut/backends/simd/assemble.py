@@ -27,8 +27,9 @@ from offcut.backends.simd.draft import (
     Table,
     Upload,
 )
+from offcut.backends.simd.lifetimes import lifetimes
 from offcut.backends.simd.table import CONTROL_BYTES, OP_BYTES, pack_control, pack_op
-from offcut.plan import ALIGNMENT, Buffer, plan
+from offcut.plan import ALIGNMENT, plan
 
 __all__ = ["Assembly", "Batch", "Run", "Transfer", "assemble"]
 
@@ -135,7 +136,8 @@ class Assembly:
 def assemble(draft: Draft) -> Assembly:
     """Plan the arena, place everything and resolve the instructions' arguments."""
     instructions = [step for step in draft.steps if isinstance(step, Instruction)]
-    places, arena_size = plan(_lifetimes(draft))
+    buffers, owners = lifetimes(draft)
+    places, arena_size = plan(buffers)
     ops_end = CONTROL_BYTES + OP_BYTES * (len(instructions) + len(draft.packs))
     constants = _Constants(_aligned(ops_end))
     for content in draft.contents.values():
@@ -150,7 +152,7 @@ def assemble(draft: Draft) -> Assembly:
         at += _aligned(size)
     arena = at
     arena_size = max([arena_size, *map(_staging_size, draft.packs)])
-    addresses = [arena + offset for offset in places]
+    addresses = [arena + places[owner] for owner in owners]
     for number, content in draft.contents.items():
         addresses[number] = constants.at[content]
     ops = b"".join(_op(step, constants, regions) for step in instructions)
@@ -184,23 +186,6 @@ def _joined(pieces: Sequence[Piece]) -> Piece:
 def _staging_size(pack: Pack) -> int:
     count = sum(_aligned(len(value)) for value in pack.args.values() if isinstance(value, bytes))
     return count + _aligned(pack.weights * 4)
-
-
-def _lifetimes(draft: Draft) -> list[Buffer]:
-    """Return each buffer's first and last step."""
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for at, step in enumerate(draft.steps):
-        if isinstance(step, Host):
-            continue
-        buffers = step.buffers if isinstance(step, Instruction) else step.value.buffers
-        for buffer in buffers:
-            first.setdefault(buffer, at)
-            last[buffer] = at
-    return [
-        Buffer(size, first.get(number, 0), last.get(number, 0))
-        for number, size in enumerate(draft.buffers)
-    ]
 
 
 class _Constants:
