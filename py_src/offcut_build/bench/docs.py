@@ -70,6 +70,8 @@ FOOT = """## How to read it
   JavaScript. Each time is the least of two trials, so that a busy machine favours nobody; there are
   more trips until the peer's take half as long as the call around them. Three rounds; what comes
   within a quarter of the peer's time, either way, is measured anew in fifteen, which alone count.
+  Offcut's elementwise operators write over what they read, as in a graph where nothing else reads
+  it; the peer's Loop keeps its inputs, to read them again.
   `u8` is how a calibrated model runs, `float32` how one without calibration does.
 """
 
