@@ -65,6 +65,45 @@ def test_remove_keeps_the_folders_of_a_folder(folder: Path) -> None:
     assert alpha_of(folder / "out" / "deep" / "box-offcut.png")[30, 40] == 255
 
 
+def test_no_result_takes_the_place_of_another(folder: Path) -> None:
+    with Image.open(folder / "box.png") as photo:
+        photo.convert("RGB").save(folder / "box.jpg")
+    offcut(folder, "remove", "box.png", "box.jpg", "box.png", *RED)
+    assert alpha_of(folder / "box.png-offcut.png")[30, 40] == 255
+    assert alpha_of(folder / "box.jpg-offcut.png")[30, 40] == 255
+    (folder / "other").mkdir()
+    (folder / "box.jpg").rename(folder / "other" / "box.png")
+    done = offcut(folder, "remove", "box.png", "other/box.png", "-o", "out", *RED, check=False)
+    assert done.returncode == 1 and b"would both become" in done.stderr and b"remedy" in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_second_run_leaves_out_results_of_the_first(folder: Path) -> None:
+    offcut(folder, "remove", ".", *RED)
+    done = offcut(folder, "remove", ".", *RED)
+    assert b"box-offcut.png: left out" in done.stderr
+    assert {path.name for path in folder.glob("*.png")} == {"box.png", "box-offcut.png"}
+
+
+def test_hidden_folders_are_left_alone(folder: Path) -> None:
+    (folder / ".thumbnails").mkdir()
+    (folder / "box.png").rename(folder / ".thumbnails" / "box.png")
+    done = offcut(folder, "remove", ".", *RED, check=False)
+    assert done.returncode == 1 and b"no photo" in done.stderr
+    offcut(folder, "remove", ".thumbnails", "-o", "out", *RED)
+    assert (folder / "out" / "box-offcut.png").exists()
+
+
+def test_several_results_need_a_folder(folder: Path) -> None:
+    (folder / "cut.png").write_bytes(b"kept")
+    (folder / "two.png").write_bytes((folder / "box.png").read_bytes())
+    for output in ("cut.png", "-"):
+        call = ("remove", "box.png", "two.png", "-o", output, *RED)
+        done = offcut(folder, *call, check=False)
+        assert done.returncode == 1 and b"cannot hold 2 results" in done.stderr
+    assert (folder / "cut.png").read_bytes() == b"kept"
+
+
 def test_output_can_name_the_file(folder: Path) -> None:
     offcut(folder, "remove", "box.png", "-o", "new/cut.png", *RED)
     assert (folder / "new" / "cut.png").exists()
@@ -106,6 +145,9 @@ def test_a_call_without_photos_is_refused(folder: Path) -> None:
     (folder / "empty").mkdir()
     done = offcut(folder, "remove", "empty", *RED, check=False)
     assert done.returncode == 1 and b"no photo" in done.stderr
+    done = offcut(folder, "remove", "", *RED, check=False)  # as an unset variable gives
+    assert done.returncode == 1 and b"name is empty" in done.stderr
+    assert not (folder / "box-offcut.png").exists()
     assert offcut(folder, "remove", check=False).returncode == 2
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from offcut.cli.choices import add_choices, opened
+from offcut.cli.jobs import jobs
 from offcut.cli.terminal import STANDARD, complain, mention, read, tell, write
-from offcut.errors import ImageError, OffcutError
+from offcut.errors import OffcutError
 from offcut.imaging import files, png
 from offcut.imaging.compose import parse_color
 from offcut.imaging.contents import read_notes
@@ -22,8 +22,6 @@ from offcut.imaging.profile import read_colours
 from offcut.pipeline import Options, cut_out
 
 __all__ = ["arguments", "run"]
-
-PHOTOS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +37,11 @@ def run(options: argparse.Namespace) -> int:
     """Cut out all photos; return 1 when one failed."""
     colour = parse_color(options.background) if options.background else None
     wanted = Options(only_mask=options.only_mask, background=colour)
-    jobs = _jobs(options.photos, options.output)
+    todo = jobs(options.photos, options.output)
     failed = 0
     with opened(options) as session:
-        for at, (source, target) in enumerate(jobs):
-            tell(f"[{at + 1}/{len(jobs)}] {source}")
+        for at, (source, target) in enumerate(todo):
+            tell(f"[{at + 1}/{len(todo)}] {source}")
             try:
                 data = sys.stdin.buffer.read() if source == STANDARD else read(Path(source))
                 name = "standard input" if source == STANDARD else source
@@ -57,34 +55,3 @@ def run(options: argparse.Namespace) -> int:
                 complain(error)
                 failed += 1
     return 1 if failed else 0
-
-
-def _jobs(photos: Sequence[str], output: str | None) -> list[tuple[str, str]]:
-    """Return (source, target) of every photo; folders give the photos below them."""
-    sources: list[tuple[str, Path]] = []  # photo, its path below the output folder
-    for given in photos:
-        path = Path(given)
-        if given != STANDARD and path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in PHOTOS)
-            sources += [(str(p), p.relative_to(path)) for p in below]
-        else:
-            sources.append((given, Path(path.name)))
-    if not sources:
-        raise ImageError("there is no photo to work on", remedy="name files, folders, or -")
-    single = len(sources) == 1 and not Path(photos[0]).is_dir()
-    return [(source, _target(source, below, output, single)) for source, below in sources]
-
-
-def _target(source: str, below: Path, output: str | None, single: bool) -> str:
-    if output == STANDARD or (output is None and source == STANDARD):
-        return STANDARD
-    name = f"{below.stem if source != STANDARD else 'image'}-offcut.png"
-    if output is None:
-        return str(Path(source).with_name(name))
-    if single and not Path(output).is_dir() and Path(output).suffix.lower() == ".png":
-        if source != STANDARD and Path(output).resolve() == Path(source).resolve():
-            raise ImageError(f"{output} is the photo itself", remedy="choose another output")
-        return output
-    if single and not Path(output).is_dir() and Path(output).suffix:
-        raise ImageError(f"{output}: the result is a PNG", remedy="end the name in .png")
-    return str(Path(output) / below.with_name(name))
