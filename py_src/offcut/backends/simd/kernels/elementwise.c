@@ -19,7 +19,7 @@ typedef struct {
 // For n floats, a multiple of STEP: v and w are four of the operands, `expression` of the result.
 #define EACH(unroll, expression)                                                                   \
     for (const float *end = to + n; to < end; to += STEP, a.at += a.stride, b.at += b.stride)      \
-        unroll for (unsigned i = 0; i < STEP; i += 4) {                                            \
+        unroll for (int i = 0; i < STEP; i += 4) {                                                 \
             f32x4 v = load_f32x4(a.at + i), w = load_f32x4(b.at + i);                              \
             (void)w;                                                                               \
             store_f32x4(to + i, (expression));                                                     \
